@@ -1,0 +1,1 @@
+"""One folder per pipeline: the graph, its thin nodes, and its typed parameters."""

@@ -1,0 +1,6 @@
+"""Which variants of which pipeline exist: each is a namespace, and a stage of its own in DVC."""
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "tokenization": ("wordpiece", "byte_bpe"),
+    "action_detection": ("frame_only", "rnn", "trn", "oadtr"),
+}
