@@ -1,0 +1,1 @@
+"""Words: corpora, tokenizers, word vectors and pretrained encoders. A pure library, without Kedro."""

@@ -1,0 +1,519 @@
+"""Token shards: every document of a corpus as ids in a few flat files that are read by memory mapping.
+
+A folder holds, for each split,
+
+* `train-00000.tokens`: ids one after the other, little-endian, uint16 up to a vocabulary of 65,536 and uint32 above;
+* `train-00000.parquet`: one row for each document: `id`, `language`, `offset` and `length` in tokens of this shard, and
+  `sentence_starts`, the positions inside the document where sentences begin;
+
+and `meta.json` with what made it: vocabulary size, the tokenizer's hash and special ids, counts, and each file's size and
+SHA-256. Documents carry no special tokens and are never joined: whoever trains on them adds what the recipe asks for.
+
+    >>> shards = TokenShards.open(Path("data/05_model_input/tokens/byte_bpe"))    # doctest: +SKIP
+    >>> train = shards.split("train")                                             # doctest: +SKIP
+    >>> train.document(0), train.sentence_starts(0)                               # doctest: +SKIP
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.files import atomic_directory, read_json, sha256_file, write_json
+
+META_FILE = "meta.json"
+FORMAT_VERSION = 1
+SHARD_TOKENS = 1 << 28
+
+_INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("sentence_starts", pa.list_(pa.int32()), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TokenizedDocuments:
+    """Some documents of one split, encoded.
+
+    Attributes:
+        split: `train` or `val`.
+        ids: the documents' names `[N]`.
+        languages: their languages `[N]`, None where unknown.
+        tokens: the ids of each.
+        sentence_starts: for each, the rising token positions where a sentence starts; the first is 0 unless it is empty.
+    """
+
+    split: str
+    ids: Sequence[str]
+    languages: Sequence[str | None]
+    tokens: Sequence[NDArray[np.integer[Any]]]
+    sentence_starts: Sequence[NDArray[np.integer[Any]]]
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """An encoded corpus on its way to disk, with what a reader must know of its tokenizer."""
+
+    batches: Iterable[TokenizedDocuments]
+    vocabulary_size: int
+    tokenizer_hash: str
+    special_ids: Mapping[str, int]
+
+
+def write_token_shards(directory: Path, stream: TokenStream, *, shard_tokens: int = SHARD_TOKENS) -> None:
+    """Writes the folder, whole or not at all, holding one batch of documents in memory at a time.
+
+    Args:
+        directory: replaced if it exists.
+        stream: batches of any splits, in any order; documents keep their order inside a split.
+        shard_tokens: a shard is closed once it has this many tokens; a document is never divided.
+
+    Raises:
+        ProlepsisError: there is not a single document, or an id is not in the vocabulary.
+    """
+    dtype = token_dtype(stream.vocabulary_size)
+    with atomic_directory(Path(directory)) as temporary, ExitStack() as stack:
+        writers: dict[str, _SplitWriter] = {}
+        for batch in stream.batches:
+            if batch.split not in writers:
+                writers[batch.split] = stack.enter_context(
+                    _SplitWriter(temporary, batch.split, dtype, stream.vocabulary_size, shard_tokens)
+                )
+            writers[batch.split].write(batch)
+        if not writers:
+            raise ProlepsisError(
+                "There is not a single document to encode.",
+                where=directory,
+                remedy="Look at the corpus report: which filter dropped everything?",
+            )
+        splits = {split: writer.finish() for split, writer in sorted(writers.items())}
+        write_json(
+            temporary / META_FILE,
+            {
+                "format_version": FORMAT_VERSION,
+                "dtype": dtype.name,
+                "vocabulary_size": stream.vocabulary_size,
+                "tokenizer_hash": stream.tokenizer_hash,
+                "special_ids": dict(stream.special_ids),
+                "splits": splits,
+            },
+        )
+
+
+def token_dtype(vocabulary_size: int) -> np.dtype[Any]:
+    """Little-endian uint16 where every id fits into it, else uint32."""
+    return np.dtype("<u2") if vocabulary_size <= 1 << 16 else np.dtype("<u4")
+
+
+class _SplitWriter:
+    """Writes one split, shard after shard."""
+
+    def __init__(
+        self, directory: Path, split: str, dtype: np.dtype[Any], vocabulary_size: int, shard_tokens: int
+    ) -> None:
+        self._directory = directory
+        self._split = split
+        self._dtype = dtype
+        self._vocabulary_size = vocabulary_size
+        self._shard_tokens = shard_tokens
+        self._shards: list[dict[str, Any]] = []
+        self._open: _ShardWriter | None = None
+
+    def __enter__(self) -> "_SplitWriter":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._open is not None:
+            self._open.close()
+
+    def write(self, batch: TokenizedDocuments) -> None:
+        start = 0
+        while start < len(batch.ids):
+            if self._open is None:
+                name = f"{self._split}-{len(self._shards):05d}"
+                self._open = _ShardWriter(self._directory, name, self._dtype, self._vocabulary_size)
+            lengths = np.fromiter((len(tokens) for tokens in batch.tokens[start:]), dtype=np.int64)
+            room = self._shard_tokens - self._open.num_tokens
+            # Up to and with the document that fills the shard.
+            stop = start + min(len(lengths), int(np.searchsorted(np.cumsum(lengths), room)) + 1)
+            self._open.write(batch, start, stop)
+            if self._open.num_tokens >= self._shard_tokens:
+                self._close_shard()
+            start = stop
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Closes the last shard and returns what `meta.json` says of each."""
+        if self._open is not None:
+            self._close_shard()
+        return self._shards
+
+    def _close_shard(self) -> None:
+        assert self._open is not None
+        self._open.close()
+        self._shards.append(self._open.describe())
+        self._open = None
+
+
+class _ShardWriter:
+    """Writes the two files of one shard."""
+
+    def __init__(self, directory: Path, name: str, dtype: np.dtype[Any], vocabulary_size: int) -> None:
+        self._tokens_path = directory / f"{name}.tokens"
+        self._index_path = directory / f"{name}.parquet"
+        self._name = name
+        self._dtype = dtype
+        self._vocabulary_size = vocabulary_size
+        self._file: BinaryIO = self._tokens_path.open("wb")
+        self._index = pq.ParquetWriter(self._index_path, _INDEX_SCHEMA, compression="zstd")
+        self._digest = hashlib.sha256()
+        self._num_documents = 0
+        self._num_sentences = 0
+        self._largest_id = -1
+        self.num_tokens = 0
+
+    def write(self, batch: TokenizedDocuments, start: int, stop: int) -> None:
+        """Appends the documents `start` to `stop` of the batch."""
+        tokens = batch.tokens[start:stop]
+        lengths = np.fromiter((len(document) for document in tokens), dtype=np.int64)
+        flat = np.concatenate(tokens)
+        if len(flat):
+            self._check_ids(flat)
+        content = flat.astype(self._dtype).tobytes()
+        self._file.write(content)
+        self._digest.update(content)
+        starts = [np.asarray(positions, dtype=np.int32) for positions in batch.sentence_starts[start:stop]]
+        self._index.write_table(
+            pa.table(
+                [
+                    pa.array(batch.ids[start:stop], pa.string()),
+                    pa.array(batch.languages[start:stop], pa.string()),
+                    self.num_tokens + np.cumsum(lengths) - lengths,
+                    lengths,
+                    pa.ListArray.from_arrays(_ends(starts), np.concatenate(starts)),
+                ],
+                schema=_INDEX_SCHEMA,
+            )
+        )
+        self.num_tokens += len(flat)
+        self._num_documents += stop - start
+        self._num_sentences += sum(map(len, starts))
+
+    def close(self) -> None:
+        self._file.close()
+        self._index.close()
+
+    def describe(self) -> dict[str, Any]:
+        """What `meta.json` says of the shard, once it is closed."""
+        return {
+            "name": self._name,
+            "num_documents": self._num_documents,
+            "num_tokens": self.num_tokens,
+            "num_sentences": self._num_sentences,
+            "largest_id": self._largest_id,
+            "tokens": _describe_file(self._tokens_path, self._digest.hexdigest()),
+            "index": _describe_file(self._index_path, sha256_file(self._index_path)),
+        }
+
+    def _check_ids(self, flat: NDArray[np.integer[Any]]) -> None:
+        smallest, largest = int(flat.min()), int(flat.max())
+        if smallest < 0 or largest >= self._vocabulary_size:
+            raise ProlepsisError(
+                f"The id {smallest if smallest < 0 else largest} is not in a vocabulary of {self._vocabulary_size}.",
+                where=self._name,
+                remedy="Encode with the tokenizer whose vocabulary size and hash are given.",
+            )
+        self._largest_id = max(self._largest_id, largest)
+
+
+def _ends(lists: Sequence[NDArray[Any]]) -> NDArray[np.int32]:
+    """Arrow's list offsets: 0, then where each list ends."""
+    return np.cumsum([0, *(len(values) for values in lists)], dtype=np.int32)
+
+
+def _describe_file(path: Path, sha256: str) -> dict[str, Any]:
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256}
+
+
+@dataclass(frozen=True)
+class TokenShard:
+    """The files of one shard, opened when they are first used."""
+
+    directory: Path
+    description: Mapping[str, Any]
+    dtype: np.dtype[Any]
+
+    @property
+    def num_documents(self) -> int:
+        return int(self.description["num_documents"])
+
+    @property
+    def num_tokens(self) -> int:
+        return int(self.description["num_tokens"])
+
+    @cached_property
+    def tokens(self) -> NDArray[Any]:
+        """All ids of the shard, memory-mapped and read-only."""
+        if self.num_tokens == 0:  # an empty file cannot be mapped
+            return np.empty(0, dtype=self.dtype)
+        return np.memmap(self.tokens_path, dtype=self.dtype, mode="r")
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each document begins in `tokens`, and the end of the last: int64 `[num_documents + 1]`."""
+        lengths = self.index(["length"])["length"].to_numpy()
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+    @cached_property
+    def sentence_lists(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The sentence starts of all documents in one array, and where each document's begin in it."""
+        starts = self.index(["sentence_starts"])["sentence_starts"]
+        bounds = np.concatenate(
+            [np.zeros(1, np.int64), np.cumsum(starts.list.len().to_numpy(), dtype=np.int64)]
+        )
+        return bounds, starts.explode(empty_as_null=False).to_numpy().astype(np.int32, copy=False)
+
+    def index(self, columns: list[str] | None = None) -> pl.DataFrame:
+        """The index table, or some of its columns."""
+        return pl.read_parquet(self.index_path, columns=columns)
+
+    @property
+    def tokens_path(self) -> Path:
+        return self.directory / str(self.description["tokens"]["file"])
+
+    @property
+    def index_path(self) -> Path:
+        return self.directory / str(self.description["index"]["file"])
+
+
+@dataclass(frozen=True)
+class TokenSplit:
+    """The documents of one split, numbered from 0 across all its shards."""
+
+    name: str
+    shards: Sequence[TokenShard]
+
+    @cached_property
+    def num_documents(self) -> int:
+        return sum(shard.num_documents for shard in self.shards)
+
+    @cached_property
+    def num_tokens(self) -> int:
+        return sum(shard.num_tokens for shard in self.shards)
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each document begins in the split's tokens, and the end of the last: int64 `[num_documents + 1]`."""
+        parts = [np.zeros(1, np.int64)]
+        for shard in self.shards:
+            parts.append(parts[-1][-1] + shard.offsets[1:])
+        return np.concatenate(parts)
+
+    @cached_property
+    def document_ids(self) -> list[str]:
+        """Names of all documents."""
+        return [name for shard in self.shards for name in shard.index(["id"])["id"].to_list()]
+
+    @cached_property
+    def languages(self) -> list[str | None]:
+        """Languages of all documents, None where unknown."""
+        return [name for shard in self.shards for name in shard.index(["language"])["language"].to_list()]
+
+    def document(self, number: int) -> NDArray[Any]:
+        """The ids of a document: a read-only view of the file, uint16 or uint32."""
+        shard, row = self._locate(number)
+        return shard.tokens[shard.offsets[row] : shard.offsets[row + 1]]
+
+    def sentence_starts(self, number: int) -> NDArray[np.int32]:
+        """The token positions inside a document where its sentences start."""
+        shard, row = self._locate(number)
+        bounds, starts = shard.sentence_lists
+        return starts[bounds[row] : bounds[row + 1]]
+
+    def tokens(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """The split's ids from `start` to `stop`, documents one after the other.
+
+        A view of the file where one shard holds them all, else a copy.
+        """
+        start, stop, _ = slice(start, stop).indices(self.num_tokens)
+        bounds = self._token_bounds
+        first = int(np.searchsorted(bounds, start, side="right")) - 1
+        last = int(np.searchsorted(bounds, max(stop - 1, start), side="right")) - 1
+        parts = [
+            shard.tokens[max(start - bounds[i], 0) : max(stop - bounds[i], 0)]
+            for i, shard in enumerate(self.shards[first : last + 1], start=first)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _locate(self, number: int) -> tuple[TokenShard, int]:
+        if not 0 <= number < self.num_documents:
+            raise IndexError(f"document {number} of {self.num_documents} in the split {self.name!r}")
+        shard = int(np.searchsorted(self._document_bounds, number, side="right")) - 1
+        return self.shards[shard], number - int(self._document_bounds[shard])
+
+    @cached_property
+    def _document_bounds(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(shard.num_documents for shard in self.shards)], dtype=np.int64)
+
+    @cached_property
+    def _token_bounds(self) -> NDArray[np.int64]:
+        return np.cumsum([0, *(shard.num_tokens for shard in self.shards)], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class TokenShards:
+    """An encoded corpus on disk.
+
+    Attributes:
+        directory: the folder.
+        meta: the content of its `meta.json`.
+    """
+
+    directory: Path
+    meta: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def open(cls, directory: Path) -> "TokenShards":
+        """Reads `meta.json` and compares it with the files' sizes; the files themselves are opened when used.
+
+        Raises:
+            ProlepsisError: the folder is not a complete one of token shards.
+        """
+        directory = Path(directory)
+        try:
+            meta = read_json(directory / META_FILE)
+        except FileNotFoundError as error:
+            raise ProlepsisError("There are no token shards here.", where=directory, remedy=_AGAIN) from error
+        except ValueError as error:
+            raise ProlepsisError(
+                f"This is not the description of token shards: {error}",
+                where=directory / META_FILE,
+                remedy=_AGAIN,
+            ) from error
+        if not isinstance(meta, dict) or meta.get("format_version") != FORMAT_VERSION:
+            raise ProlepsisError(
+                f"These token shards are not of format {FORMAT_VERSION}.",
+                where=directory / META_FILE,
+                remedy=_AGAIN,
+            )
+        shards = cls(directory, meta)
+        shards._check_sizes()
+        return shards
+
+    @property
+    def vocabulary_size(self) -> int:
+        return int(self.meta["vocabulary_size"])
+
+    @property
+    def tokenizer_hash(self) -> str:
+        return str(self.meta["tokenizer_hash"])
+
+    @property
+    def special_ids(self) -> dict[str, int]:
+        """Part (`pad`, `unk`, `cls`, `sep`, `mask`) to id, of those that the tokenizer has."""
+        return dict(self.meta["special_ids"])
+
+    @property
+    def splits(self) -> list[str]:
+        return list(self.meta["splits"])
+
+    def split(self, name: str) -> TokenSplit:
+        """One split.
+
+        Raises:
+            ProlepsisError: the corpus has no document of it.
+        """
+        if name not in self.meta["splits"]:
+            raise ProlepsisError(
+                f"The token shards have no split {name!r}, only {', '.join(self.splits)}.",
+                where=self.directory,
+                remedy="Give the corpus more documents, or a larger share of them to that split.",
+            )
+        dtype = token_dtype(self.vocabulary_size)
+        return TokenSplit(
+            name, [TokenShard(self.directory, entry, dtype) for entry in self.meta["splits"][name]]
+        )
+
+    def require_tokenizer(self, tokenizer_hash: str) -> None:
+        """Refuses a tokenizer other than the one that encoded these shards.
+
+        Raises:
+            ProlepsisError: the hashes differ.
+        """
+        if tokenizer_hash != self.tokenizer_hash:
+            raise ProlepsisError(
+                f"These tokens were made by the tokenizer {self.tokenizer_hash}, not by {tokenizer_hash}: "
+                "their ids mean different words.",
+                where=self.directory,
+                remedy=_AGAIN,
+            )
+
+    def verify(self) -> None:
+        """Reads every file and compares its SHA-256.
+
+        Raises:
+            ProlepsisError: a file is not what was written.
+        """
+        for entry in self._files():
+            path = self.directory / entry["file"]
+            if sha256_file(path) != entry["sha256"]:
+                raise ProlepsisError("The file was changed after it was written.", where=path, remedy=_AGAIN)
+
+    def profile(self) -> pl.DataFrame:
+        """One row for each shard: its split, name, counts, largest id, and the vocabulary size."""
+        columns = ("num_documents", "num_tokens", "num_sentences", "largest_id")
+        rows = [
+            {
+                "split": split,
+                "shard": entry["name"],
+                **{column: entry[column] for column in columns},
+                "vocabulary_size": self.vocabulary_size,
+            }
+            for split, entries in self.meta["splits"].items()
+            for entry in entries
+        ]
+        return pl.DataFrame(
+            rows,
+            schema={
+                "split": pl.String,
+                "shard": pl.String,
+                **dict.fromkeys(columns, pl.Int64),
+                "vocabulary_size": pl.Int64,
+            },
+        )
+
+    def _files(self) -> Iterator[dict[str, Any]]:
+        for entries in self.meta["splits"].values():
+            for entry in entries:
+                yield entry["tokens"]
+                yield entry["index"]
+
+    def _check_sizes(self) -> None:
+        for entry in self._files():
+            path = self.directory / entry["file"]
+            if not path.is_file():
+                raise ProlepsisError("A file of the token shards is missing.", where=path, remedy=_AGAIN)
+            if path.stat().st_size != entry["bytes"]:
+                raise ProlepsisError(
+                    f"The file has {path.stat().st_size} bytes, not the {entry['bytes']} that were written: "
+                    "it is truncated or was changed.",
+                    where=path,
+                    remedy=_AGAIN,
+                )
+
+
+_AGAIN = "Encode the corpus again with 'kedro run --pipelines tokenization'."
