@@ -2,12 +2,12 @@
 
 A folder holds, for each split,
 
-* `train-00000.tokens`: ids one after the other, little-endian, uint16 up to a vocabulary of 65,536 and uint32 above;
-* `train-00000.parquet`: one row for each document: `id`, `language`, `offset` and `length` in tokens of this shard, and
-  `sentence_starts`, the positions inside the document where sentences begin;
+* `train-00000.tokens`: ids one after the other, little-endian, uint16 up to a vocabulary of 65,536, uint32 above;
+* `train-00000.parquet`: one row for each document: `id`, `language`, `offset` and `length` in tokens of this
+  shard, and `sentence_starts`, the positions inside the document where sentences begin;
 
-and `meta.json` with what made it: vocabulary size, the tokenizer's hash and special ids, counts, and each file's size and
-SHA-256. Documents carry no special tokens and are never joined: whoever trains on them adds what the recipe asks for.
+and `meta.json` with what made it: vocabulary size, the tokenizer's hash and special ids, counts, and each file's
+size and SHA-256. Documents carry no special tokens: whoever trains on them adds what the recipe asks for.
 
     >>> shards = TokenShards.open(Path("data/05_model_input/tokens/byte_bpe"))    # doctest: +SKIP
     >>> train = shards.split("train")                                             # doctest: +SKIP
@@ -55,7 +55,7 @@ class TokenizedDocuments:
         ids: the documents' names `[N]`.
         languages: their languages `[N]`, None where unknown.
         tokens: the ids of each.
-        sentence_starts: for each, the rising token positions where a sentence starts; the first is 0 unless it is empty.
+        sentence_starts: for each, the rising token positions where a sentence starts; empty for no tokens.
     """
 
     split: str
@@ -158,15 +158,14 @@ class _SplitWriter:
 
     def finish(self) -> list[dict[str, Any]]:
         """Closes the last shard and returns what `meta.json` says of each."""
-        if self._open is not None:
-            self._close_shard()
+        self._close_shard()
         return self._shards
 
     def _close_shard(self) -> None:
-        assert self._open is not None
-        self._open.close()
-        self._shards.append(self._open.describe())
-        self._open = None
+        if self._open is not None:
+            self._open.close()
+            self._shards.append(self._open.describe())
+            self._open = None
 
 
 class _ShardWriter:
@@ -232,8 +231,9 @@ class _ShardWriter:
     def _check_ids(self, flat: NDArray[np.integer[Any]]) -> None:
         smallest, largest = int(flat.min()), int(flat.max())
         if smallest < 0 or largest >= self._vocabulary_size:
+            wrong = smallest if smallest < 0 else largest
             raise ProlepsisError(
-                f"The id {smallest if smallest < 0 else largest} is not in a vocabulary of {self._vocabulary_size}.",
+                f"The id {wrong} is not in a vocabulary of {self._vocabulary_size}.",
                 where=self._name,
                 remedy="Encode with the tokenizer whose vocabulary size and hash are given.",
             )
@@ -274,7 +274,7 @@ class TokenShard:
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """Where each document begins in `tokens`, and the end of the last: int64 `[num_documents + 1]`."""
+        """Where each document begins in `tokens`, and the last ends: int64 `[num_documents + 1]`."""
         lengths = self.index(["length"])["length"].to_numpy()
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
@@ -317,7 +317,7 @@ class TokenSplit:
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """Where each document begins in the split's tokens, and the end of the last: int64 `[num_documents + 1]`."""
+        """Where each document begins in the split's tokens, and the last ends: int64 `[num_documents + 1]`."""
         parts = [np.zeros(1, np.int64)]
         for shard in self.shards:
             parts.append(parts[-1][-1] + shard.offsets[1:])
