@@ -1,0 +1,1 @@
+"""What all models' training shares: the loop, exact resume, device, precision, progress, saved weights."""

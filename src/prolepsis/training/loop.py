@@ -1,0 +1,423 @@
+"""The one training loop.
+
+A model brings a `Task`: batches that depend on nothing but (seed, epoch, step), a loss, and a validation. The
+loop brings everything else: device and precision, accumulation, clipping, the schedule, checkpoints,
+progress, and the choice of the best epoch on the validation split.
+
+A run that is killed and started again ends with the same weights and the same history as one never
+interrupted, bit for bit on one CPU process: a checkpoint holds weights, optimizer, random generators, the
+position in the data and the running means of the epoch, and the learning rate is a function of the step
+alone.
+"""
+
+import json
+import logging
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from prolepsis import files
+from prolepsis.errors import ProlepsisError
+from prolepsis.training.checkpoint import CheckpointStore, independent
+from prolepsis.training.device import (
+    autocast,
+    random_tensors,
+    resolve_device,
+    resolve_precision,
+    restore_random_tensors,
+    seed_everything,
+)
+from prolepsis.training.optimizers import OptimizerConfig, ScheduleConfig, build_optimizer
+from prolepsis.training.progress import Bar, progress
+
+__all__ = ["FitResult", "OptimizerConfig", "ScheduleConfig", "Task", "TrainingConfig", "fit"]
+
+_CURVES = "curves.jsonl"
+_ROWS_PER_EPOCH = 50
+_TERMINATED = 128 + signal.SIGTERM
+_logger = logging.getLogger(__name__)
+
+
+class TrainingConfig(BaseModel):
+    """How a model is trained. Steps are optimizer steps, each of `accumulation_steps` batches.
+
+    `batch_size` is the task's to use; `monitor` names the validation metric that chooses the best epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    accumulation_steps: PositiveInt = 1
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    gradient_clip_norm: PositiveFloat | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    checkpoint_every_steps: PositiveInt = 100
+    checkpoint_directory: Path
+    monitor: str
+    monitor_mode: Literal["min", "max"]
+
+
+class Task(Protocol):
+    """What the loop needs to know of a model, its data and its loss."""
+
+    model: nn.Module
+
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch."""
+        ...
+
+    def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
+        """The batches of `epoch` (from 0) from optimizer step `first_step` (from 0) of that epoch on.
+
+        `accumulation_steps` batches per optimizer step. They must depend on the seed, the epoch and the step
+        only, never on a generator carried along, or a resumed run would see other data.
+        """
+        ...
+
+    def loss(self, batch: Any, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean loss of one batch, a scalar to differentiate, and further scalars to record."""
+        ...
+
+    def validate(self, device: torch.device) -> dict[str, float]:
+        """Metrics of the model on the validation split; called in evaluation mode, without gradients."""
+        ...
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run gave besides the weights.
+
+    history: a row per epoch: `epoch` (from 1), `step`, `learning_rate`, `train_loss` and the task's other
+    scalars
+        as means over the epoch with the prefix `train_`, and the validation metrics under their own names.
+    curve: rows within the epochs, about fifty each: `epoch`, `step`, `learning_rate`, `gradient_norm`, `loss`
+    and
+        the task's other scalars, as means since the row before.
+    """
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    best_metrics: dict[str, float]
+    steps: int
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def fit(task: Task, config: TrainingConfig, *, fingerprint: str, description: str) -> FitResult:
+    """Trains `task.model` and leaves it with the weights of its best epoch.
+
+    `fingerprint` stands for everything outside `config` that decides the result (data, model, code); a
+    checkpoint of another one is not continued. `description` is what the progress bar says.
+
+    On SIGTERM the run saves a checkpoint after the step at hand and exits with code 143.
+
+    Raises ProlepsisError when the loss or its gradient stops being a number, naming epoch and step, and when
+    `monitor` names no validation metric.
+    """
+    run = _Run(task, config, fingerprint)
+    run.resume()
+    with _termination_request() as termination, progress(description, run.total_steps, "steps") as bar:
+        bar.advance(run.step)
+        while run.epoch < config.epochs:
+            for _ in run.train_epoch(bar):
+                if termination.is_set():
+                    run.stop(description)
+            run.finish_epoch()
+            if termination.is_set():
+                run.stop(description)
+    return run.result()
+
+
+class _Means:
+    """Running means of named scalars, in float64, that can go through JSON unchanged."""
+
+    def __init__(self, sums: dict[str, list[float]] | None = None) -> None:
+        self.sums = sums or {}
+
+    def add(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = [total + value, count + 1]
+
+    def means(self, prefix: str = "") -> dict[str, float]:
+        return {f"{prefix}{name}": total / count for name, (total, count) in self.sums.items()}
+
+
+class _Run:
+    """A training run in progress: what a checkpoint holds, and the steps that change it."""
+
+    def __init__(self, task: Task, config: TrainingConfig, fingerprint: str) -> None:
+        self.task = task
+        self.config = config
+        self.device = resolve_device(config.device)
+        self.dtype = resolve_precision(config.precision, self.device)
+        seed_everything(config.seed)
+        self.model = task.model.to(self.device)
+        self.optimizer = build_optimizer(self.model, config.optimizer)
+        self.steps_per_epoch = task.steps_per_epoch()
+        if self.steps_per_epoch < 1:
+            raise ProlepsisError(
+                "There is nothing to train on: the training split gives no batch.",
+                remedy="add training data, or make the batch smaller",
+            )
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.store = CheckpointStore(config.checkpoint_directory, self._fingerprint(fingerprint))
+
+        self.epoch = 0
+        self.epoch_step = 0
+        self.epoch_means = _Means()
+        self.row_means = _Means()
+        self.history: list[dict[str, float]] = []
+        self.curve: list[dict[str, float]] = []
+        self.best_epoch = -1
+        self.best_metrics: dict[str, float] = {}
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps done so far."""
+        return self.epoch * self.steps_per_epoch + self.epoch_step
+
+    def train_epoch(self, bar: Bar) -> Iterator[None]:
+        """Trains to the end of the epoch at hand; yields after every optimizer step."""
+        self.model.train()
+        batches = self.task.batches(self.epoch, self.epoch_step)
+        while self.epoch_step < self.steps_per_epoch:
+            scalars = self._optimizer_step(batches)
+            self.epoch_step += 1
+            self.epoch_means.add({name: value for name, value in scalars.items() if name != "gradient_norm"})
+            self.row_means.add(scalars)
+            self._record()
+            bar.advance()
+            bar.note(f"epoch {self.epoch + 1}/{self.config.epochs}, loss {scalars['loss']:.4f}")
+            if self.step % self.config.checkpoint_every_steps == 0:
+                self.save()
+            yield
+
+    def finish_epoch(self) -> None:
+        """Validates, keeps the weights if they are the best so far, and saves a checkpoint."""
+        self.model.eval()
+        with torch.no_grad(), autocast(self.device, self.dtype):
+            metrics = self.task.validate(self.device)
+        if self.config.monitor not in metrics:
+            raise ProlepsisError(
+                f"There is no validation metric called {self.config.monitor!r}.",
+                where="training.monitor",
+                remedy=f"write one of: {', '.join(sorted(metrics))}",
+            )
+        position = {
+            "epoch": self.epoch + 1,
+            "step": self.step,
+            "learning_rate": self._learning_rate(self.step - 1),
+        }
+        self.history.append({**position, **self.epoch_means.means("train_"), **metrics})
+        if self._is_best(metrics[self.config.monitor]):
+            self.best_epoch = self.epoch + 1
+            self.best_metrics = metrics
+            self.best_weights = independent(self.model.state_dict())
+        self.epoch += 1
+        self.epoch_step = 0
+        self.epoch_means = _Means()
+        self.save()
+
+    def result(self) -> FitResult:
+        """Puts the best weights into the model and removes the checkpoints."""
+        self.model.load_state_dict(self.best_weights)
+        (self.store.directory / _CURVES).unlink(missing_ok=True)
+        self.store.clear()
+        return FitResult(self.history, self.best_epoch, self.best_metrics, self.step, self.curve)
+
+    def stop(self, description: str) -> None:
+        """Answers a request to terminate: the next run goes on from here."""
+        self.save()
+        _logger.warning("%s: terminated at step %d; the next run continues there.", description, self.step)
+        raise SystemExit(_TERMINATED)
+
+    def save(self) -> None:
+        optimizer_tensors, optimizer_rest = _split_optimizer_state(self.optimizer)
+        tensors = {
+            **_with_prefix("model.", self.model.state_dict()),
+            **_with_prefix("best.", self.best_weights),
+            **_with_prefix("optimizer.", optimizer_tensors),
+            **_with_prefix("random.", random_tensors()),
+        }
+        state = {
+            "epoch": self.epoch,
+            "epoch_step": self.epoch_step,
+            "epoch_means": self.epoch_means.sums,
+            "row_means": self.row_means.sums,
+            "history": self.history,
+            "curve": self.curve,
+            "best_epoch": self.best_epoch,
+            "best_metrics": self.best_metrics,
+            "optimizer": optimizer_rest,
+        }
+        self.store.save(self.step, tensors, state)
+
+    def resume(self) -> None:
+        """Continues from the last checkpoint, if there is one of this run."""
+        checkpoint = self.store.latest()
+        if checkpoint is not None:
+            state = checkpoint.state
+            self.epoch, self.epoch_step = state["epoch"], state["epoch_step"]
+            self.epoch_means, self.row_means = _Means(state["epoch_means"]), _Means(state["row_means"])
+            self.history, self.curve = state["history"], state["curve"]
+            self.best_epoch, self.best_metrics = state["best_epoch"], state["best_metrics"]
+            self.best_weights = independent(_without_prefix("best.", checkpoint.tensors))
+            self.model.load_state_dict(_without_prefix("model.", checkpoint.tensors))
+            _join_optimizer_state(
+                self.optimizer, _without_prefix("optimizer.", checkpoint.tensors), state["optimizer"]
+            )
+            restore_random_tensors(_without_prefix("random.", checkpoint.tensors))
+            _logger.info("Continuing from step %d of %d.", self.step, self.total_steps)
+        self._rewrite_curves()
+
+    def _optimizer_step(self, batches: Iterator[Any]) -> dict[str, float]:
+        """One update of the weights; its scalars as means over the accumulated batches."""
+        learning_rate = self._learning_rate(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        recorded: list[dict[str, Tensor]] = []
+        for _ in range(self.config.accumulation_steps):
+            batch = next(batches, None)
+            if batch is None:
+                raise RuntimeError(f"{type(self.task).__name__}.batches ended before step {self.epoch_step}")
+            with autocast(self.device, self.dtype):
+                loss, others = self.task.loss(batch, self.device)
+            (loss / self.config.accumulation_steps).backward()  # type: ignore[no-untyped-call]
+            recorded.append({"loss": loss, **others})
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        gradient_norm = nn.utils.get_total_norm(gradients)
+        values = self._read_scalars([*recorded, {"gradient_norm": gradient_norm}])
+        self._require_numbers(values)
+        if self.config.gradient_clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(
+                self.model.parameters(), self.config.gradient_clip_norm, gradient_norm
+            )
+        self.optimizer.step()
+        means = _Means()
+        for scalars in values:
+            means.add(scalars)
+        return means.means()
+
+    def _read_scalars(self, recorded: list[dict[str, Tensor]]) -> list[dict[str, float]]:
+        """The scalars of several dicts, fetched from the device in one go: each transfer waits for it."""
+        flat = [
+            value.detach().to(self.device, torch.float32)
+            for scalars in recorded
+            for value in scalars.values()
+        ]
+        numbers = iter(torch.stack(flat).tolist())
+        return [{name: next(numbers) for name in scalars} for scalars in recorded]
+
+    def _require_numbers(self, values: list[dict[str, float]]) -> None:
+        for index, scalars in enumerate(values):
+            name = "loss" if "loss" in scalars else "gradient_norm"
+            if not math.isfinite(scalars[name]):
+                place = f", batch {index + 1} of {len(values) - 1}" if name == "loss" else ""
+                raise ProlepsisError(
+                    f"The training {name.replace('_', ' ')} became {scalars[name]}.",
+                    where=f"epoch {self.epoch + 1}, step {self.epoch_step + 1} of {self.steps_per_epoch}"
+                    + place,
+                    remedy="lower the learning rate, set gradient_clip_norm, or look for bad input",
+                )
+
+    def _learning_rate(self, step: int) -> float:
+        factor = self.config.schedule.factor(step, self.total_steps, self.steps_per_epoch)
+        return self.config.optimizer.learning_rate * factor
+
+    def _is_best(self, value: float) -> bool:
+        if not self.best_metrics or math.isnan(self.best_metrics[self.config.monitor]):
+            return True
+        best = self.best_metrics[self.config.monitor]
+        return value < best if self.config.monitor_mode == "min" else value > best
+
+    def _record(self) -> None:
+        """Adds a row to the curve, in memory and in the file that a person may watch."""
+        interval = max(1, self.steps_per_epoch // _ROWS_PER_EPOCH)
+        if self.epoch_step % interval and self.epoch_step < self.steps_per_epoch:
+            return
+        learning_rate = self._learning_rate(self.step - 1)
+        row = {"epoch": self.epoch + 1, "step": self.step, "learning_rate": learning_rate}
+        row |= self.row_means.means()
+        self.row_means = _Means()
+        self.curve.append(row)
+        with (self.store.directory / _CURVES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _rewrite_curves(self) -> None:
+        """Leaves in the curve file what is known at the start, nothing of an abandoned run."""
+        self.store.directory.mkdir(parents=True, exist_ok=True)
+        rows = "".join(json.dumps(row) + "\n" for row in self.curve)
+        (self.store.directory / _CURVES).write_text(rows, encoding="utf-8")
+
+    def _fingerprint(self, outside: str) -> str:
+        shapes = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
+        config = self.config.model_dump(
+            mode="json", exclude={"checkpoint_directory", "checkpoint_every_steps", "device"}
+        )
+        inside = {"config": config, "shapes": shapes, "steps_per_epoch": self.steps_per_epoch}
+        return files.fingerprint({"outside": outside, **inside})
+
+
+@contextmanager
+def _termination_request() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets for the length of the block, instead of ending the process at once.
+
+    Python lets only the main thread change what a signal does; elsewhere SIGTERM keeps its meaning.
+    """
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested
+        return
+
+    def request(number: int, frame: FrameType | None) -> None:
+        requested.set()
+
+    previous = signal.signal(signal.SIGTERM, request)
+    try:
+        yield requested
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _split_optimizer_state(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimizer's state as tensors called `<parameter>.<name>`, and the JSON-like rest likewise."""
+    tensors: dict[str, Tensor] = {}
+    rest: dict[str, Any] = {}
+    for index, entries in optimizer.state_dict()["state"].items():
+        for name, value in entries.items():
+            (tensors if isinstance(value, Tensor) else rest)[f"{index}.{name}"] = value
+    return tensors, rest
+
+
+def _join_optimizer_state(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], rest: dict[str, Any]
+) -> None:
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in {**independent(tensors), **rest}.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def _without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
