@@ -1,0 +1,102 @@
+"""What a pretraining objective is: the contract of the plugin group `prolepsis.pretraining_objectives`.
+
+An objective decides what the model is asked and how the answer is scored. It cuts a split of token shards
+into examples, packs them into rows of one length, makes batches of rows, builds the encoder with the heads
+that it needs, and measures a batch. Optimizer, steps, validation and checkpoints are not its business
+(`pretraining.py`).
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.token_shards import TokenSplit
+from prolepsis.text.tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A mean in the making: the sum of a quantity over a batch's items, and how many items there were."""
+
+    total: Tensor
+    count: int
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total / max(1, self.count)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A model's losses, whose means training minimises the sum of, and accuracies, by name."""
+
+    losses: dict[str, Measure]
+    accuracies: dict[str, Measure]
+
+    @property
+    def loss(self) -> Tensor:
+        return torch.stack([measure.mean for measure in self.losses.values()]).sum()
+
+
+class PretrainingBatch(Protocol):
+    """What one step trains on; further fields are between an objective's `batches` and its `measure`."""
+
+    @property
+    def num_real_tokens(self) -> int:
+        """Tokens that are not padding."""
+        ...
+
+    def to(self, device: torch.device) -> Self: ...
+
+
+class RowPlan(Protocol):
+    """The rows of one pass over a split, in the order in which they are used."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def num_real_tokens(self) -> int:
+        """Tokens of all rows that are not padding."""
+        ...
+
+    def batch(self, rows: NDArray[np.int64]) -> PretrainingBatch:
+        """The batch of these rows: the same whenever, wherever and in whatever order it is asked for."""
+        ...
+
+
+class PretrainingObjective(Protocol):
+    """A plugin, built as `cls(cls.Config(...), tokenizer)`."""
+
+    Config: ClassVar[type[BaseModel]]
+    config: Any
+
+    def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
+        """Raises ProlepsisError if the tokenizer lacks a special token that is needed."""
+        ...
+
+    @property
+    def max_length(self) -> int:
+        """Tokens in a row."""
+        ...
+
+    def build_model(self, config: BertConfig) -> nn.Module:
+        """An untrained encoder with this objective's heads."""
+        ...
+
+    def plan(self, split: TokenSplit, seed: int, pass_index: int) -> RowPlan:
+        """The rows of one pass over the split, all drawn from (seed, pass_index)."""
+        ...
+
+    def measure(self, model: Any, batch: Any) -> Measures:
+        """How well the model (of `build_model`) does on a batch (of a plan)."""
+        ...
+
+    def for_validation(self) -> Self:
+        """The objective as models are compared by: 15 % of the tokens hidden, whatever training hides."""
+        ...
