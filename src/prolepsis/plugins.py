@@ -36,11 +36,11 @@ def entry_point(group: str, name: str) -> EntryPoint:
         ProlepsisError: the group or the name is unknown; the message offers the nearest known one.
     """
     if group not in GROUPS:
-        raise ProlepsisError(f"There is no plugin group {group!r}.", remedy=_offer(group, list(GROUPS)))
+        raise ProlepsisError(f"There is no plugin group {group!r}.", remedy=offer(group, list(GROUPS)))
     found = _entry_points(group)
     if name not in found:
         raise ProlepsisError(
-            f"There is no plugin {name!r} in the group {group!r}.", remedy=_offer(name, sorted(found))
+            f"There is no plugin {name!r} in the group {group!r}.", remedy=offer(name, sorted(found))
         )
     return found[name]
 
@@ -113,12 +113,13 @@ def describe_validation_error(error: ValidationError) -> str:
     return "; ".join(parts)
 
 
-@cache
-def _entry_points(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
-
-
-def _offer(given: str, known: list[str]) -> str:
+def offer(given: str, known: list[str]) -> str:
+    """What to do about an unknown name: the nearest known one, and all known ones."""
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     hint = f"Did you mean {near[0]!r}? " if near else ""
     return f"{hint}Known: {', '.join(known) or 'none'}."
+
+
+@cache
+def _entry_points(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=group)}

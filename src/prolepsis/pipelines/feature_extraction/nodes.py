@@ -1,0 +1,74 @@
+"""The nodes of feature extraction."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
+
+
+def extract_features(
+    raw_videos: Path, video_manifest: pl.DataFrame, parameters: FeatureExtractionParams
+) -> tuple[Any, Any]:
+    """The features of all videos, as a stream that works while it is saved, and the clock that times it."""
+    from prolepsis.training.device import resolve_device, resolve_precision
+    from prolepsis.video.encoders import extraction
+    from prolepsis.video.features import FeatureStream
+
+    check_rate(video_manifest, parameters.rate)
+    device = resolve_device(parameters.device)
+    encoder = parameters.encoder.load()(parameters.encoder.configuration()).to(device)
+    videos = [
+        extraction.VideoSteps(video, raw_videos / path, num_steps)
+        for video, path, num_steps in video_manifest.select("video", "path", "num_steps").iter_rows()
+    ]
+    clock = extraction.Clock()
+    blocks = extraction.extract_features(
+        videos,
+        encoder,
+        rate=parameters.rate,
+        batch_size=parameters.batch_size,
+        decoder_threads=parameters.decoder_threads,
+        device=device,
+        precision=resolve_precision(parameters.precision, device),
+        clock=clock,
+    )
+    stream = FeatureStream(
+        encoder=parameters.encoder.plugin,
+        config=parameters.encoder.configuration().model_dump(mode="json"),
+        weights_sha256=encoder.weights_sha256,
+        rate=parameters.rate,
+        dimension=encoder.dimension,
+        num_steps={video.video: video.num_steps for video in videos},
+        blocks=blocks,
+    )
+    return stream, clock
+
+
+def measure_features(frame_features: Any, extraction_clock: Any) -> dict[str, Any]:
+    """How much there is of what, and how fast it was made."""
+    num_steps = int(frame_features.index["num_steps"].sum())
+    return {
+        "encoder": frame_features.encoder,
+        "videos": len(frame_features),
+        "steps": num_steps,
+        "hours": num_steps / frame_features.rate / 3600,
+        "rate": frame_features.rate,
+        "dimension": frame_features.dimension,
+        "frames_per_second": extraction_clock.frames_per_second,
+    }
+
+
+def check_rate(video_manifest: pl.DataFrame, rate: float) -> None:
+    """Raises ProlepsisError when the manifest counted its steps at another rate."""
+    for video, duration, num_steps in video_manifest.select("video", "duration", "num_steps").iter_rows():
+        # One step of tolerance: a duration is a rounded number.
+        if abs(max(1, math.floor(duration * rate)) - num_steps) > 1:
+            raise ProlepsisError(
+                f"The manifest has {num_steps} steps for {duration:.2f} s, which is not {rate} a second.",
+                where=f"video_manifest: {video}",
+                remedy="Set feature_rate in globals.yml, for all pipelines, and ingest the videos again.",
+            )

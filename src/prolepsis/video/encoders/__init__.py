@@ -1,0 +1,1 @@
+"""Frame encoders: what turns frames into the vectors that the detectors read."""
