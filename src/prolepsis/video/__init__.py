@@ -1,0 +1,1 @@
+"""Video: media in, annotations and labels, frame encoders and features. A pure library, without Kedro."""
