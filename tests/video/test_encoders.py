@@ -1,0 +1,296 @@
+"""Encoders give what their networks give; extraction gives it in order, in batches, and never runs ahead."""
+
+import itertools
+import threading
+import urllib.error
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from prolepsis import plugins
+from prolepsis.errors import ProlepsisError
+from prolepsis.video.encoders import extraction
+from prolepsis.video.encoders.efficientnet_lite import EfficientNetLite0, load_pretrained
+from prolepsis.video.encoders.extraction import Clock, VideoSteps
+from prolepsis.video.encoders.torchvision_image import TorchvisionImageEncoder
+
+BARBELL, DUMBBELL, PARALLEL_BARS = 422, 543, 702  # classes of ImageNet
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def lite() -> EfficientNetLite0:
+    return EfficientNetLite0(EfficientNetLite0.Config())
+
+
+def frames(count: int, height: int = 224, width: int = 224, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=generator)
+
+
+def shuffle_net(**config: Any) -> TorchvisionImageEncoder:
+    return TorchvisionImageEncoder(TorchvisionImageEncoder.Config(name="shufflenet_v2_x0_5", **config))
+
+
+# EfficientNet-Lite0
+
+
+def test_lite0_has_the_published_size(lite: EfficientNetLite0) -> None:
+    assert sum(tensor.numel() for tensor in load_pretrained().parameters()) == 4_652_008
+    assert (lite.dimension, lite.input_size) == (1280, 224)
+    assert lite.encode(lite.prepare(frames(2))).shape == (2, 1280)
+
+
+def test_folding_for_inference_keeps_the_features(lite: EfficientNetLite0) -> None:
+    batch = lite.prepare(frames(3))
+    with torch.inference_mode():
+        expected = load_pretrained().extract_features(batch.contiguous()).mean((2, 3))
+    torch.testing.assert_close(lite.encode(batch), expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("video", "classes"),
+    [("v_GGSY1Qvo990.mp4", {BARBELL, DUMBBELL}), ("mma_structuralize.mp4", {PARALLEL_BARS})],
+)
+def test_lite0_knows_what_real_frames_show(
+    lite: EfficientNetLite0, shared_data: Path, video: str, classes: set[int]
+) -> None:
+    with av.open(str(shared_data / "videos" / video)) as container:
+        decoded = itertools.islice(container.decode(video=0), 90, 200, 30)
+        shown = [frame.to_ndarray(format="rgb24") for frame in decoded]
+    features = lite.encode(lite.prepare(torch.from_numpy(np.stack(shown))))
+    with torch.inference_mode():
+        best = load_pretrained()._fc(features).argmax(1).tolist()
+    assert set(best) <= classes
+
+
+def test_lite0_frames_are_scaled_to_minus_one_and_one(lite: EfficientNetLite0) -> None:
+    black, white = torch.zeros(1, 224, 224, 3, dtype=torch.uint8), torch.full((1, 224, 224, 3), 255)
+    assert lite.prepare(black).unique().tolist() == [-1.0]
+    assert lite.prepare(white.byte()).unique().tolist() == [1.0]
+
+
+def test_a_frame_of_another_size_is_squeezed_whole(lite: EfficientNetLite0) -> None:
+    wide = torch.zeros(1, 120, 400, 3, dtype=torch.uint8)
+    wide[:, :, :100] = 255  # the left quarter
+    batch = lite.prepare(wide)
+    assert batch.shape == (1, 3, 224, 224)
+    torch.testing.assert_close(batch[..., :50], torch.ones(1, 3, 224, 50))
+    torch.testing.assert_close(batch[..., 62:], -torch.ones(1, 3, 224, 162))
+
+
+def test_preparing_moves_no_pixel_of_a_batch_that_has_the_size(lite: EfficientNetLite0) -> None:
+    assert lite.prepare(frames(2)).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(1, 224, 224, 3), torch.zeros(224, 224, 3).byte()])
+def test_frames_of_another_kind_are_refused(lite: EfficientNetLite0, wrong: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        lite.prepare(wrong)
+
+
+def test_a_frames_features_do_not_depend_on_its_batch(lite: EfficientNetLite0) -> None:
+    batch = lite.prepare(frames(3))
+    torch.testing.assert_close(lite.encode(batch)[1:2], lite.encode(batch[1:2]), atol=1e-4, rtol=1e-4)
+
+
+# torchvision
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "alexnet", "densenet121"])
+def test_the_last_linear_layer_of_a_network_reads_the_features(name: str) -> None:
+    import torchvision
+
+    encoder = TorchvisionImageEncoder(TorchvisionImageEncoder.Config(name=name, weights=None, seed=3))
+    torch.manual_seed(3)
+    classifier = torchvision.models.get_model(name, weights=None).eval()
+    last = [module for module in classifier.modules() if isinstance(module, nn.Linear)][-1]
+    batch = encoder.prepare(frames(1))
+    features = encoder.encode(batch)
+    assert features.shape == (1, encoder.dimension)
+    with torch.inference_mode():
+        torch.testing.assert_close(last(features), classifier(batch), atol=1e-4, rtol=1e-4)
+
+
+def test_a_network_that_ends_in_a_convolution_is_refused() -> None:
+    with pytest.raises(ProlepsisError, match="does not end in a linear layer"):
+        TorchvisionImageEncoder(TorchvisionImageEncoder.Config(name="squeezenet1_1", weights=None))
+
+
+def test_a_random_network_is_the_same_for_the_same_seed_and_leaves_the_generator_alone() -> None:
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    hashes = [shuffle_net(weights=None, seed=seed).weights_sha256 for seed in (1, 1, 2)]
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_weights_are_read_from_the_torch_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    weights = torchvision.models.get_model_weights("shufflenet_v2_x0_5")["IMAGENET1K_V1"]
+    torch.manual_seed(11)
+    classifier = torchvision.models.shufflenet_v2_x0_5(weights=None).eval()
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    torch.save(classifier.state_dict(), folder / Path(weights.url).name)
+    encoder = shuffle_net(weights="IMAGENET1K_V1")
+    batch = encoder.prepare(frames(1))
+    assert batch.amax() <= (1 - 0.406) / 0.225 + 1e-5  # normalised as the weights say
+    with torch.inference_mode():
+        torch.testing.assert_close(classifier.fc(encoder.encode(batch)), classifier(batch))
+
+
+def test_weights_that_cannot_be_downloaded_are_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", no_network)
+    with pytest.raises(ProlepsisError, match="cannot be downloaded.*no network") as error:
+        shuffle_net(weights="DEFAULT")
+    assert str(tmp_path) in str(error.value.remedy)
+
+
+def test_unknown_networks_and_weights_are_answered_with_the_nearest() -> None:
+    with pytest.raises(ProlepsisError, match="no image classifier 'resnet5'") as error:
+        TorchvisionImageEncoder(TorchvisionImageEncoder.Config(name="resnet5"))
+    assert "Did you mean 'resnet50'?" in str(error.value)
+    with pytest.raises(ProlepsisError, match="no weights 'IMAGENET1K_V7'") as error:
+        shuffle_net(weights="IMAGENET1K_V7")
+    assert "Did you mean 'IMAGENET1K_V1'?" in str(error.value)
+
+
+def test_an_unknown_encoder_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ProlepsisError, match="no plugin 'efficientnet_lite1'") as error:
+        plugins.load("prolepsis.frame_encoders", "efficientnet_lite1")
+    assert "efficientnet_lite0" in str(error.value)
+
+
+# Extraction
+
+
+class MeanColour:
+    """The frames' mean red, green and blue: an encoder whose answer is known."""
+
+    dimension, input_size, weights_sha256 = 3, 8, ""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def prepare(self, batch: torch.Tensor) -> torch.Tensor:
+        return batch.float()
+
+    def encode(self, batch: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(batch))
+        return batch.mean((1, 2))
+
+
+def painted(path: Path, times: list[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Frames whose red tells the video and whose green tells the time, in tenths of a second."""
+    for moment in times:
+        yield np.full((*size, 3), (int(path.name), round(10 * moment), 0), dtype=np.uint8)
+
+
+def extract(videos: list[VideoSteps], encoder: Any, **options: Any) -> Any:
+    defaults = {"rate": 5.0, "batch_size": 4, "decoder_threads": 2}
+    return extraction.extract_features(
+        videos, encoder, device=torch.device("cpu"), precision=torch.float32, **(defaults | options)
+    )
+
+
+VIDEOS = [VideoSteps(f"v{i}", Path(str(i)), steps) for i, steps in enumerate((3, 1, 6, 5))]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_features_come_in_order_whatever_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    monkeypatch.setattr(extraction.media, "frames_at", painted)
+    encoder, clock = MeanColour(), Clock()
+    found: dict[str, list[list[float]]] = {}
+    for video, features in extract(VIDEOS, encoder, decoder_threads=threads, clock=clock):
+        found.setdefault(video, []).extend(features.tolist())
+    assert list(found) == ["v0", "v1", "v2", "v3"]
+    for i, steps in enumerate((3, 1, 6, 5)):
+        # Step k of five a second is what is shown at (k + 0.5) / 5 s.
+        assert found[f"v{i}"] == [[i, 2 * k + 1, 0] for k in range(steps)]
+    assert encoder.batches == [4, 4, 4, 3]
+    assert clock.frames == 15
+    assert clock.frames_per_second > 0
+
+
+def test_a_video_that_breaks_stops_the_extraction_with_its_own_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def breaks(path: Path, times: list[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        yield from painted(path, times[:2], size)
+        if path.name == "2":
+            raise ProlepsisError("This video is broken.", where=path)
+        yield from painted(path, times[2:], size)
+
+    monkeypatch.setattr(extraction.media, "frames_at", breaks)
+    with pytest.raises(ProlepsisError, match="This video is broken"):
+        list(extract(VIDEOS, MeanColour()))
+
+
+def test_a_video_with_fewer_frames_than_steps_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        extraction.media, "frames_at", lambda path, times, size: painted(path, times[:2], size)
+    )
+    with pytest.raises(ProlepsisError, match="gave 2 frames for its 3 steps") as error:
+        list(extract(VIDEOS, MeanColour()))
+    assert error.value.where == Path("0")
+
+
+def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_reader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = []
+
+    def counted(path: Path, times: list[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+        for frame in painted(path, times, size):
+            given.append(path)
+            yield frame
+
+    monkeypatch.setattr(extraction.media, "frames_at", counted)
+    blocks = extract([VideoSteps("long", Path("0"), 100_000)], MeanColour(), batch_size=4, decoder_threads=1)
+    for _ in range(5):
+        next(blocks)
+    # Five batches, the queue of two, and the frame in the thread's hand.
+    assert len(given) <= 5 * 4 + 2 * 4 + 1
+    blocks.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decoder")]
+
+
+def test_the_frame_on_show_at_each_steps_centre_is_encoded(tmp_path: Path) -> None:
+    path = tmp_path / "grey.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for i in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 5 * i, dtype=np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    blocks = list(extract([VideoSteps("grey", path, 12)], MeanColour(), rate=6.25))
+    grey = np.concatenate([features for _, features in blocks]).mean(1)
+    # Step k lies at 0.16 k + 0.08 s, where frame 4 k + 2 begins to show.
+    np.testing.assert_allclose(grey, [5 * (4 * k + 2) for k in range(12)], atol=2.4)
