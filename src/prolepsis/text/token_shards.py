@@ -2,12 +2,13 @@
 
 A folder holds, for each split,
 
-* `train-00000.tokens`: ids one after the other, little-endian, uint16 up to a vocabulary of 65,536, uint32 above;
+* `train-00000.tokens`: ids one after the other, little-endian, uint16 up to a vocabulary of 65,536 and
+  uint32 above;
 * `train-00000.parquet`: one row for each document: `id`, `language`, `offset` and `length` in tokens of this
   shard, and `sentence_starts`, the positions inside the document where sentences begin;
 
-and `meta.json` with what made it: vocabulary size, the tokenizer's hash and special ids, counts, and each file's
-size and SHA-256. Documents carry no special tokens: whoever trains on them adds what the recipe asks for.
+and `meta.json` with what made it: vocabulary size, the tokenizer's hash and special ids, counts, and each
+file's size and SHA-256. Documents carry no special tokens: a training recipe adds what it asks for.
 
     >>> shards = TokenShards.open(Path("data/05_model_input/tokens/byte_bpe"))    # doctest: +SKIP
     >>> train = shards.split("train")                                             # doctest: +SKIP
@@ -317,7 +318,7 @@ class TokenSplit:
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """Where each document begins in the split's tokens, and the last ends: int64 `[num_documents + 1]`."""
+        """Where each document begins in the split, and the last ends: int64 `[num_documents + 1]`."""
         parts = [np.zeros(1, np.int64)]
         for shard in self.shards:
             parts.append(parts[-1][-1] + shard.offsets[1:])

@@ -1,10 +1,10 @@
 """A trained tokenizer: text to ids and back, whatever algorithm made it.
 
-The one source of truth is the `tokenizer.json` of the Hugging Face `tokenizers` library, so the same folder also
-loads in `tokenizers` and `transformers`. Beside it lie `tokenizer_config.json` (which special token plays which
-part, for `transformers`) and `config.json` (which plugin made it, from what configuration).
+The one source of truth is the `tokenizer.json` of the Hugging Face `tokenizers` library, so the same folder
+also loads in `tokenizers` and `transformers`. Beside it lie `tokenizer_config.json` (which special token
+plays which part, for `transformers`) and `config.json` (which plugin made it, from what configuration).
 
-    >>> from prolepsis.text.tokenizers import ByteLevelBytePairTrainer
+    >>> from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
     >>> trainer = ByteLevelBytePairTrainer(ByteLevelBytePairTrainer.Config(vocabulary_size=270))
     >>> tokenizer = trainer.train([["low lower lowest", "low low"]])
     >>> tokenizer.decode(tokenizer.encode_batch(["lower, très low 🙂"])[0])
@@ -38,8 +38,8 @@ class Encoding:
 
     Attributes:
         ids: int32 `[N]`.
-        offsets: int32 `[N, 2]`; token `i` stands for the characters `offsets[i, 0]` to `offsets[i, 1]` of the text as
-            it was given, before any normalisation.
+        offsets: int32 `[N, 2]`; token `i` stands for the characters `offsets[i, 0]` to `offsets[i, 1]` of
+            the text as it was given, before any normalisation.
     """
 
     ids: NDArray[np.int32]
@@ -50,8 +50,8 @@ class Encoding:
 class Tokenizer:
     """A trained tokenizer.
 
-    Text is never mistaken for a special token: the characters `[MASK]` in a document become ordinary tokens, and
-    encoding adds no special tokens of its own.
+    Text is never mistaken for a special token: the characters `[MASK]` in a document become ordinary
+    tokens, and encoding adds no special tokens of its own.
 
     Attributes:
         definition: the content of `tokenizer.json`.
@@ -188,8 +188,8 @@ class Tokenizer:
     def words(self) -> list[str]:
         """A name for each id that a person can read, in order of the ids.
 
-        A token that begins a word is the plain word, one that continues a word has `##` before it, special tokens are
-        as they are. The bytes of an incomplete character are written `<E4>`.
+        A token that begins a word is the plain word, one that continues a word has `##` before it, special
+        tokens are as they are. The bytes of an incomplete character are written `<E4>`.
         """
         display = _DISPLAY[json.loads(self.definition)["decoder"]["type"]]
         special = set(self.special_tokens.values())

@@ -1,0 +1,21 @@
+"""What a user writes under `tokenization.<variant>`."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from prolepsis.plugins import PluginChoice
+
+
+class TokenizerParams(PluginChoice):
+    """A tokenizer plugin, its configuration, and the text that it is trained on.
+
+    Attributes:
+        sample_bytes: about how many bytes of the train split to train on; all of it where it is null.
+        seed: which documents are sampled.
+    """
+
+    group: ClassVar[str] = "prolepsis.tokenizers"
+
+    sample_bytes: int | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
