@@ -1,8 +1,9 @@
 """Kedro's settings of this project. See https://docs.kedro.org/en/stable/configure/ for all of them."""
 
+from prolepsis.validation.hooks import ValidationHooks
 from prolepsis.variants import VARIANTS
 
-__all__ = ["CONFIG_LOADER_ARGS", "VARIANTS"]
+__all__ = ["CONFIG_LOADER_ARGS", "HOOKS", "VARIANTS"]
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -10,3 +11,6 @@ CONFIG_LOADER_ARGS = {
     # An environment overrides single values, not a whole pipeline's parameters.
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
 }
+
+# Validators learn from it which dataset they look at, and where the project is.
+HOOKS = (ValidationHooks(),)
