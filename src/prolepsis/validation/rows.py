@@ -138,6 +138,9 @@ def _length(schema: Mapping[str, pl.DataType], name: str) -> pl.Expr:
 def _frame(data: Any) -> pl.DataFrame:
     if isinstance(data, pl.DataFrame):
         return data
+    profile = getattr(data, "profile", None)  # a store of features is a mapping too: its profile says more
+    if callable(profile):
+        return _frame(profile())
     if isinstance(data, Path):
         files = sorted(_files(data))
         names = [file.relative_to(data).as_posix() if data.is_dir() else file.name for file in files]
@@ -150,9 +153,6 @@ def _frame(data: Any) -> pl.DataFrame:
     if isinstance(data, list):
         rows = [dict(_leaves(row)) if isinstance(row, Mapping) else {"value": row} for row in data]
         return pl.DataFrame(rows, infer_schema_length=None)
-    profile = getattr(data, "profile", None)
-    if callable(profile):
-        return _frame(profile())
     raise ProlepsisError(
         f"Data of the type {type(data).__name__} cannot be validated: it has no rows.",
         remedy="Give the class a method `profile() -> pl.DataFrame`, or remove the validator.",
