@@ -1,0 +1,116 @@
+"""Scored videos: which of their frames count, detection at the current step, anticipation per step ahead.
+
+Which frames count moves the figures. By default every frame of every video does, except those marked as
+ignored (ambiguous); this is the protocol of TRN, LSTR, TeSTra, MAT and MiniROAD. OadTR's official evaluation
+leaves out the first 63 and the last 8 frames of each video: `Protocol(skip_first=63, skip_last=8)`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from prolepsis.action.evaluation.frames import (
+    BACKGROUND,
+    Bools,
+    Floats,
+    FrameEvaluation,
+    evaluate_frames,
+    frame_accuracy,
+)
+
+
+@dataclass(frozen=True)
+class ScoredVideo:
+    """A video's truth and a detector's belief.
+
+    Attributes:
+        labels: bool `[T, C]`, multi-hot.
+        ignore: bool `[T]`.
+        scores: `[T, C]`, probabilities.
+        anticipation: `[T, F, C]` or None; element f of step k is about step k+1+f.
+    """
+
+    labels: Bools
+    ignore: Bools
+    scores: Floats
+    anticipation: Floats | None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Which predictions of a video are scored: all but the first and the last so many."""
+
+    skip_first: int = 0
+    skip_last: int = 0
+
+    def predicting(self, num_steps: int) -> Bools:
+        """Bool `[T]`, the steps at which predictions are scored."""
+        steps = np.arange(num_steps)
+        return (steps >= self.skip_first) & (steps < num_steps - self.skip_last)
+
+
+@dataclass(frozen=True)
+class AnticipationResult:
+    """How well step k+`step` was foreseen at step k.
+
+    `persistence` is what the same detector's scores of step k would reach as the forecast, unchanged.
+    """
+
+    step: int
+    evaluation: FrameEvaluation
+    persistence: FrameEvaluation
+
+
+_EVERY_FRAME = Protocol()
+
+
+def evaluate_detection(
+    videos: Sequence[ScoredVideo], protocol: Protocol = _EVERY_FRAME, background: int | None = BACKGROUND
+) -> FrameEvaluation:
+    """Per-frame mAP and mcAP of the scores of all videos pooled."""
+    return evaluate_frames(*_pooled(videos, protocol), background)
+
+
+def evaluate_accuracy(videos: Sequence[ScoredVideo], protocol: Protocol = _EVERY_FRAME) -> float:
+    """Frame accuracy of the scores of all videos pooled."""
+    return frame_accuracy(*_pooled(videos, protocol))
+
+
+def evaluate_anticipation(
+    videos: Sequence[ScoredVideo], protocol: Protocol = _EVERY_FRAME, background: int | None = BACKGROUND
+) -> list[AnticipationResult]:
+    """Per-frame mAP for each step ahead; empty where the videos carry no anticipation.
+
+    A prediction counts if the step that it is about lies within the video and is not ignored.
+    """
+    anticipations = [video.anticipation for video in videos if video.anticipation is not None]
+    if len(anticipations) not in (0, len(videos)):
+        raise ValueError("some videos carry an anticipation and some do not")
+    results = []
+    for ahead in range(1, min((one.shape[1] for one in anticipations), default=0) + 1):
+        labels, anticipated, current = [], [], []
+        for video, anticipation in zip(videos, anticipations, strict=True):
+            counted = protocol.predicting(len(video.labels))[:-ahead] & ~video.ignore[ahead:]
+            labels.append(video.labels[ahead:][counted])
+            anticipated.append(anticipation[:-ahead, ahead - 1][counted])
+            current.append(video.scores[:-ahead][counted])
+        truth = np.concatenate(labels)
+        forecast = evaluate_frames(truth, np.concatenate(anticipated), background)
+        persistence = evaluate_frames(truth, np.concatenate(current), background)
+        results.append(AnticipationResult(ahead, forecast, persistence))
+    return results
+
+
+def mean_anticipation(results: Sequence[AnticipationResult]) -> float:
+    """The mean over the steps ahead of their mAP; steps at which no class has a positive are left out."""
+    values = np.array([result.evaluation.mean_average_precision for result in results])
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _pooled(videos: Sequence[ScoredVideo], protocol: Protocol) -> tuple[Bools, Floats]:
+    counted = [protocol.predicting(len(video.labels)) & ~video.ignore for video in videos]
+    labels = [video.labels[kept] for video, kept in zip(videos, counted, strict=True)]
+    scores = [video.scores[kept] for video, kept in zip(videos, counted, strict=True)]
+    return np.concatenate(labels), np.concatenate(scores)
