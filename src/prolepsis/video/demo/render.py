@@ -364,10 +364,10 @@ def _add_furniture(
 
 @contextmanager
 def _simulator() -> Iterator[Any]:
+    pybullet = _pybullet()
     from pybullet_utils.bullet_client import BulletClient
 
-    pybullet = _pybullet()
-    with _silent_standard_output():
+    with _silence():
         client = BulletClient(pybullet.DIRECT)
     try:
         yield client
@@ -378,7 +378,7 @@ def _simulator() -> Iterator[Any]:
 @cache
 def _pybullet() -> Any:
     try:
-        with _silent_standard_output():
+        with _silence():
             import pybullet
     except ImportError as error:
         raise ProlepsisError(
@@ -389,18 +389,21 @@ def _pybullet() -> Any:
 
 
 @contextmanager
-def _silent_standard_output() -> Iterator[None]:
-    """pybullet greets from C when it is imported and when it connects, in every process."""
+def _silence() -> Iterator[None]:
+    """pybullet greets from C: on stderr when it is imported, on stdout when it connects."""
     sys.stdout.flush()
-    kept = os.dup(1)
+    sys.stderr.flush()
+    kept = [(stream, os.dup(stream)) for stream in (1, 2)]
     try:
         with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
+            for stream, _ in kept:
+                os.dup2(nowhere.fileno(), stream)
         yield
     finally:
         ctypes.CDLL(None).fflush(None)  # what C has buffered belongs to the silence
-        os.dup2(kept, 1)
-        os.close(kept)
+        for stream, copy in kept:
+            os.dup2(copy, stream)
+            os.close(copy)
 
 
 def _person_urdf(girth: float, materials: dict[str, Array]) -> bytes:

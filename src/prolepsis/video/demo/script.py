@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from prolepsis.video.annotations import SPLITS
 from prolepsis.video.demo.motion import (
     Clip,
     Ground,
@@ -25,7 +26,6 @@ from prolepsis.video.demo.motion import (
     transition,
 )
 
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

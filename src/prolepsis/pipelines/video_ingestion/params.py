@@ -1,0 +1,53 @@
+"""What a user may say about the ingestion of videos."""
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from prolepsis.plugins import PluginChoice
+
+
+class AnnotationReaderChoice(PluginChoice):
+    """A reader of annotation files and its configuration."""
+
+    group: ClassVar[str] = "prolepsis.annotation_readers"
+
+
+class SplitShares(BaseModel):
+    """How videos that lie in no folder train, val or test are shared out, by a hash of their id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: NonNegativeFloat
+    val: NonNegativeFloat
+    test: NonNegativeFloat
+
+    @model_validator(mode="after")
+    def _check_sum(self) -> "SplitShares":
+        if abs(self.train + self.val + self.test - 1.0) > 1e-6:
+            raise ValueError("train, val and test must add up to 1")
+        return self
+
+
+class VideoIngestionParams(BaseModel):
+    """The key `video_ingestion`.
+
+    Attributes:
+        rate: steps per second of labels, features and scores; set it in `globals.yml`.
+        rule: which steps an action labels; a name in `prolepsis.video.labels.RULES`.
+        classes: the labels and their order; None takes those of the file, sorted.
+        ignored_classes: labels whose steps are neither trained on nor scored, such as THUMOS' "Ambiguous".
+        unknown_videos: what to do with annotations of videos that are not there.
+        max_bad_share: the share of videos that may be unreadable before the run stops.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    annotations: AnnotationReaderChoice
+    rate: PositiveFloat
+    rule: Literal["centre"]
+    classes: tuple[str, ...] | None
+    ignored_classes: tuple[str, ...]
+    unknown_videos: Literal["refuse", "leave_out"]
+    max_bad_share: float = Field(ge=0.0, le=1.0)
+    split_shares: SplitShares

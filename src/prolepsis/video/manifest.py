@@ -1,0 +1,142 @@
+"""The manifest: every video of a folder, which split it is in, and what it turned out to be."""
+
+import hashlib
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.files import sha256_file
+from prolepsis.training.progress import track
+from prolepsis.video.annotations import SPLITS, video_id
+from prolepsis.video.labels import num_steps
+from prolepsis.video.media import SUFFIXES, UnreadableVideoError, VideoInfo, check_inside, find_videos, probe
+
+_logger = logging.getLogger(__name__)
+
+_MOST_SHOWN = 5
+_SCHEMA = {
+    "video": pl.String,
+    "split": pl.String,
+    "path": pl.String,
+    "sha256": pl.String,
+    "container": pl.String,
+    "codec": pl.String,
+    "width": pl.Int32,
+    "height": pl.Int32,
+    "fps": pl.Float64,
+    "duration": pl.Float64,
+    "num_frames": pl.Int64,
+    "num_steps": pl.Int32,
+}
+
+
+def build_manifest(
+    folder: Path, *, rate: float, split_shares: Mapping[str, float], max_bad_share: float
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Decodes every video of `folder` once, in parallel threads.
+
+    A first folder named train, val or test decides a video's split; for others a hash of the id does, so that
+    a video keeps its split when others come or go.
+
+    Returns:
+        the manifest, a row for each readable video, sorted by path; and those set aside: path, reason.
+
+    Raises:
+        ProlepsisError: there are no videos, two have one id, or more than `max_bad_share` cannot be read.
+    """
+    files = find_videos(folder)
+    if not files:
+        raise ProlepsisError(
+            "There are no videos.",
+            where=folder,
+            remedy=f"Put videos there ({', '.join(SUFFIXES)}), or make the demo data.",
+        )
+    paths = [file.relative_to(folder).as_posix() for file in files]
+    _check_ids(paths, folder)
+    rows, set_aside = [], []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(partial(_examine, folder=folder), files)
+        for path, result in track(
+            zip(paths, results, strict=True), "Decoding videos", total=len(paths), unit="videos"
+        ):
+            if isinstance(result, UnreadableVideoError):
+                set_aside.append((path, result.message))
+                _logger.warning("%s is set aside: %s", path, result.message)
+            else:
+                rows.append(_row(path, *result, rate, split_shares))
+    _check_bad_share(set_aside, len(files), max_bad_share, folder)
+    manifest = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    for split in SPLITS:
+        if split not in manifest["split"]:
+            _logger.warning("there is no readable video in the split %r", split)
+    return manifest, pl.DataFrame(set_aside, schema={"path": pl.String, "reason": pl.String}, orient="row")
+
+
+def choose_split(path: str, shares: Mapping[str, float]) -> str:
+    """The split of a video by its path: its first folder's, or by chance, the same for the same id."""
+    first = PurePosixPath(path).parts[0]
+    if first in SPLITS and len(PurePosixPath(path).parts) > 1:
+        return first
+    digest = hashlib.sha256(video_id(path).encode()).digest()
+    chance = int.from_bytes(digest[:8], "big") / 2**64
+    if chance < shares["train"]:
+        return "train"
+    return "val" if chance < shares["train"] + shares["val"] else "test"
+
+
+def _examine(path: Path, folder: Path) -> tuple[VideoInfo, str] | UnreadableVideoError:
+    try:
+        check_inside(path, folder)
+        return probe(path), sha256_file(path)
+    except UnreadableVideoError as error:
+        return error
+
+
+def _row(
+    path: str, info: VideoInfo, sha256: str, rate: float, split_shares: Mapping[str, float]
+) -> tuple[str | int | float, ...]:
+    return (
+        video_id(path),
+        choose_split(path, split_shares),
+        path,
+        sha256,
+        info.container,
+        info.codec,
+        info.width,
+        info.height,
+        info.frames_per_second,
+        info.duration,
+        info.num_frames,
+        num_steps(info.duration, rate),
+    )
+
+
+def _check_ids(paths: list[str], folder: Path) -> None:
+    same: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        same[video_id(path)].append(path)
+    for video, claimants in same.items():
+        if len(claimants) > 1:
+            raise ProlepsisError(
+                f"{' and '.join(claimants)} would both be the video {video!r}.",
+                where=folder,
+                remedy="Rename one: a video is known by its path without train, val or test and the suffix.",
+            )
+
+
+def _check_bad_share(set_aside: list[tuple[str, str]], total: int, most: float, folder: Path) -> None:
+    if len(set_aside) > most * total or len(set_aside) == total:
+        shown = "\n".join(f"    {path}: {reason}" for path, reason in set_aside[:_MOST_SHOWN])
+        more = f"\n    and {len(set_aside) - _MOST_SHOWN} more" if len(set_aside) > _MOST_SHOWN else ""
+        raise ProlepsisError(
+            f"{len(set_aside)} of {total} videos cannot be read:\n{shown}{more}",
+            where=folder,
+            remedy="Mend or remove them, or allow more: video_ingestion.max_bad_share.",
+        )

@@ -1,0 +1,253 @@
+"""Video files in: what they are, and their frames at given times.
+
+Time is that of the presentation timestamps, counted from the first frame, never a frame's number divided by a
+nominal rate: so variable rates, a start that is not zero and dropped frames need no special care.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from prolepsis.errors import ProlepsisError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+
+Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
+
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+
+_SMALLEST_STEP_S = 1e-6  # timestamps are fractions; a time asked for is a float
+# A header may be a little off; beyond this the rest of the file is missing.
+_MISSING_SHARE = 0.1
+_MISSING_S = 0.5
+
+
+class UnreadableVideoError(ProlepsisError):
+    """A file that is no video or cannot be decoded to its end; `message` is the reason."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video turned out to be when all of it was decoded.
+
+    Width and height are those on show, after the rotation tag. `duration` runs from the first frame's start
+    to the last one's end, in seconds; `frames_per_second` is the average.
+    """
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation: int
+    frames_per_second: float
+    duration: float
+    num_frames: int
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """All video files (by suffix) in a folder and its subfolders, sorted; hidden ones are passed over.
+
+    Links to folders are not followed; a linked file is listed, and `check_inside` judges it.
+    """
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found.extend(
+            Path(parent, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+        )
+    return sorted(found)
+
+
+def check_inside(path: Path, folder: Path) -> None:
+    """Refuses a path that leads out of `folder` through a symbolic link.
+
+    Raises:
+        UnreadableVideoError: it does, or the link is broken.
+    """
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UnreadableVideoError(
+            "It is a symbolic link to a place outside the folder of videos.",
+            where=path,
+            remedy="Put the file itself into the folder.",
+        )
+
+
+def probe(path: Path) -> VideoInfo:
+    """Decodes a whole video, without converting a frame, and says what it is.
+
+    Headers are not believed: only decoding tells whether a file is whole and how many frames it has. It runs
+    in constant memory and releases Python's lock, so that threads probe in parallel.
+
+    Raises:
+        UnreadableVideoError: it has no video stream or no frame, it is damaged, or its end is missing.
+    """
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        rotation, num_frames, last, step = 0, 0, 0.0, 0.0
+        for time, frame in _decode(container, path):
+            if num_frames == 0:
+                rotation = _rotation(frame)
+            step = _frame_duration(frame) or max(time - last, step)
+            last = time
+            num_frames += 1
+        if num_frames == 0:
+            raise UnreadableVideoError("It has a video stream, but not one frame.", where=path)
+        duration = last + (step or 1.0 / float(stream.average_rate or 25))
+        _check_whole(container, path, num_frames, duration)
+        upright = rotation % 180 == 0
+        return VideoInfo(
+            container=_container_name(container, path),
+            codec=stream.codec_context.name,
+            width=stream.width if upright else stream.height,
+            height=stream.height if upright else stream.width,
+            rotation=rotation,
+            frames_per_second=num_frames / duration,
+            duration=duration,
+            num_frames=num_frames,
+        )
+
+
+def frames_at(path: Path, times: Sequence[float], size: tuple[int, int] | None = None) -> Iterator[Picture]:
+    """Yields the frame on show at each of `times`, as RGB [height, width, 3].
+
+    The frame on show is the last one that started at or before the time; before the first it is the first,
+    past the end the last. One pass, at most two decoded frames in memory; frames that nobody asked for are
+    not converted.
+
+    Args:
+        times: seconds after the first frame, ascending.
+        size: (height, width) to scale to, bilinear, without regard to the aspect ratio; None keeps the size.
+
+    Raises:
+        UnreadableVideoError: the file cannot be decoded that far.
+        ValueError: the times do not ascend.
+    """
+    if any(later < earlier for earlier, later in pairwise(times)):
+        raise ValueError("the times must ascend")
+    if not times:
+        return
+    with _open(path) as container:
+        wanted = 0
+        shown: av.VideoFrame | None = None
+        for time, frame in _decode(container, path):
+            picture: Picture | None = None
+            while shown is not None and wanted < len(times) and times[wanted] + _SMALLEST_STEP_S < time:
+                picture = _convert(shown, size) if picture is None else picture
+                yield picture
+                wanted += 1
+            if wanted == len(times):
+                return
+            shown = frame
+        if shown is None:
+            raise UnreadableVideoError("It has a video stream, but not one frame.", where=path)
+        picture = _convert(shown, size)
+        for _ in range(wanted, len(times)):
+            yield picture
+
+
+@contextmanager
+def _open(path: Path) -> "Iterator[InputContainer]":
+    import av
+
+    if not path.is_file():
+        raise UnreadableVideoError("There is no such file.", where=path)
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError) as error:
+        raise UnreadableVideoError(
+            f"It cannot be opened as a video: {_reason(error)}.", where=path
+        ) from error
+    with container:
+        if not container.streams.video:
+            raise UnreadableVideoError("It has no video stream.", where=path)
+        # Threads work on different videos; threads within one only get in each other's way.
+        container.streams.video[0].thread_type = "NONE"
+        container.streams.video[0].thread_count = 1
+        yield container
+
+
+def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, av.VideoFrame]]":
+    """Frames in the order they are shown, each with its time in seconds after the first one."""
+    import av
+
+    stream = container.streams.video[0]
+    nominal = 1.0 / float(stream.average_rate or 25)
+    start: float | None = None
+    last = 0.0
+    try:
+        for frame in container.decode(stream):
+            time = frame.time
+            if start is None:
+                start, now = time or 0.0, 0.0
+            else:
+                # A frame without a timestamp, as old AVI files have them, follows at the nominal rate.
+                now = max(last, last + nominal if time is None else time - start)
+            last = now
+            yield now, frame
+    except (av.error.FFmpegError, IndexError) as error:
+        # PyAV raises IndexError where a stream's header is cut off.
+        raise UnreadableVideoError(
+            f"It cannot be decoded beyond {last:.2f} s: {_reason(error)}.", where=path
+        ) from error
+
+
+def _check_whole(container: "InputContainer", path: Path, num_frames: int, duration: float) -> None:
+    stream = container.streams.video[0]
+    promised = 0.0
+    if stream.duration is not None and stream.time_base is not None:
+        promised = float(stream.duration * stream.time_base)
+    elif container.duration is not None and len(container.streams) == 1:
+        promised = container.duration / 1e6
+    missing = promised - duration
+    if missing > max(_MISSING_S, _MISSING_SHARE * promised):
+        raise UnreadableVideoError(
+            f"It is cut off: of the {promised:.2f} s it promises, {duration:.2f} s are there.", where=path
+        )
+    if num_frames < (1 - _MISSING_SHARE) * stream.frames:
+        raise UnreadableVideoError(
+            f"It is cut off: of the {stream.frames} frames it promises, {num_frames} are there.", where=path
+        )
+
+
+def _convert(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
+    quarter_turns = _rotation(frame) // 90
+    height, width = size or (None, None)
+    if quarter_turns % 2:
+        height, width = width, height
+    converted = frame.to_ndarray(format="rgb24", height=height, width=width, interpolation="BILINEAR")
+    picture = converted.astype(np.uint8, copy=False)
+    return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
+
+
+def _rotation(frame: "av.VideoFrame") -> int:
+    """Degrees, counter-clockwise, by which the frame must be turned to be upright: 0, 90, 180 or 270."""
+    return round(frame.rotation / 90) * 90 % 360
+
+
+def _frame_duration(frame: "av.VideoFrame") -> float:
+    if not frame.duration or frame.time_base is None:
+        return 0.0
+    return float(frame.duration * frame.time_base)
+
+
+def _container_name(container: "InputContainer", path: Path) -> str:
+    """FFmpeg names a family ("mov,mp4,m4a,…"); the suffix chooses the member where it can."""
+    family = container.format.name.split(",")
+    suffix = path.suffix.lower().lstrip(".")
+    return suffix if suffix in family else family[0]
+
+
+def _reason(error: Exception) -> str:
+    text = getattr(error, "strerror", None) or str(error)
+    return text[:1].lower() + text[1:].rstrip(".")
