@@ -15,20 +15,19 @@ import logging
 import math
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from prolepsis import files
 from prolepsis.errors import ProlepsisError
 from prolepsis.training.checkpoint import CheckpointStore, independent
+from prolepsis.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
 from prolepsis.training.device import (
     autocast,
     random_tensors,
@@ -37,7 +36,7 @@ from prolepsis.training.device import (
     restore_random_tensors,
     seed_everything,
 )
-from prolepsis.training.optimizers import OptimizerConfig, ScheduleConfig, build_optimizer
+from prolepsis.training.optimizers import build_optimizer
 from prolepsis.training.progress import Bar, progress
 
 __all__ = ["FitResult", "OptimizerConfig", "ScheduleConfig", "Task", "TrainingConfig", "fit"]
@@ -46,29 +45,6 @@ _CURVES = "curves.jsonl"
 _ROWS_PER_EPOCH = 50
 _TERMINATED = 128 + signal.SIGTERM
 _logger = logging.getLogger(__name__)
-
-
-class TrainingConfig(BaseModel):
-    """How a model is trained. Steps are optimizer steps, each of `accumulation_steps` batches.
-
-    `batch_size` is the task's to use; `monitor` names the validation metric that chooses the best epoch.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    accumulation_steps: PositiveInt = 1
-    optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    gradient_clip_norm: PositiveFloat | None = None
-    seed: int = 0
-    device: str = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    checkpoint_every_steps: PositiveInt = 100
-    checkpoint_directory: Path
-    monitor: str
-    monitor_mode: Literal["min", "max"]
 
 
 class Task(Protocol):
@@ -116,11 +92,19 @@ class FitResult:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-def fit(task: Task, config: TrainingConfig, *, fingerprint: str, description: str) -> FitResult:
+def fit(
+    task: Task,
+    config: TrainingConfig,
+    *,
+    fingerprint: str,
+    description: str,
+    note: Callable[[], str] | None = None,
+) -> FitResult:
     """Trains `task.model` and leaves it with the weights of its best epoch.
 
     `fingerprint` stands for everything outside `config` that decides the result (data, model, code); a
-    checkpoint of another one is not continued. `description` is what the progress bar says.
+    checkpoint of another one is not continued. `description` is what the progress bar says; `note` gives what
+    it says after epoch and loss, a rate in units that the task knows for example.
 
     On SIGTERM the run saves a checkpoint after the step at hand and exits with code 143.
 
@@ -132,7 +116,7 @@ def fit(task: Task, config: TrainingConfig, *, fingerprint: str, description: st
     with _termination_request() as termination, progress(description, run.total_steps, "steps") as bar:
         bar.advance(run.step)
         while run.epoch < config.epochs:
-            for _ in run.train_epoch(bar):
+            for _ in run.train_epoch(bar, note):
                 if termination.is_set():
                     run.stop(description)
             run.finish_epoch()
@@ -191,7 +175,7 @@ class _Run:
         """Optimizer steps done so far."""
         return self.epoch * self.steps_per_epoch + self.epoch_step
 
-    def train_epoch(self, bar: Bar) -> Iterator[None]:
+    def train_epoch(self, bar: Bar, note: Callable[[], str] | None) -> Iterator[None]:
         """Trains to the end of the epoch at hand; yields after every optimizer step."""
         self.model.train()
         batches = self.task.batches(self.epoch, self.epoch_step)
@@ -202,7 +186,8 @@ class _Run:
             self.row_means.add(scalars)
             self._record()
             bar.advance()
-            bar.note(f"epoch {self.epoch + 1}/{self.config.epochs}, loss {scalars['loss']:.4f}")
+            said = f"epoch {self.epoch + 1}/{self.config.epochs}, loss {scalars['loss']:.4f}"
+            bar.note(said if note is None else f"{said}, {note()}")
             if self.step % self.config.checkpoint_every_steps == 0:
                 self.save()
             yield

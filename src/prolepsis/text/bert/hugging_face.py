@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tokenizers
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -91,7 +90,6 @@ class PretrainedBert:
                 temporary / _METADATA,
                 {
                     "tokenizer": {
-                        "hash": self.tokenizer.hash,
                         "plugin": self.tokenizer.plugin,
                         "config": dict(self.tokenizer.config),
                         "special_tokens": dict(self.tokenizer.special_tokens),
@@ -251,14 +249,7 @@ def _transformers_config(config: BertConfig, tokenizer: Tokenizer) -> dict[str, 
 
 
 def _write_tokenizer(directory: Path, tokenizer: Tokenizer, config: BertConfig) -> None:
-    """The tokenizer, made to put [CLS] and [SEP] around text as the model was trained to see it."""
-    engine = tokenizers.Tokenizer.from_str(tokenizer.definition)
-    first, last = tokenizer.special_tokens["cls"], tokenizer.special_tokens["sep"]
-    ids = [(token, engine.token_to_id(token)) for token in (first, last)]
-    engine.post_processor = tokenizers.processors.TemplateProcessing(
-        single=f"{first} $A {last}", pair=f"{first} $A {last} $B:1 {last}:1", special_tokens=ids
-    )
-    (directory / _TOKENIZER).write_text(engine.to_str(pretty=True), encoding="utf-8")
+    (directory / _TOKENIZER).write_text(tokenizer.definition, encoding="utf-8")
     write_json(
         directory / _TOKENIZER_CONFIG,
         {

@@ -34,10 +34,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Measures:
-    """A model's losses, whose means training minimises the sum of, and accuracies, by name."""
+    """A model's losses, whose means training minimises the sum of, and what else is worth knowing, by name."""
 
     losses: dict[str, Measure]
-    accuracies: dict[str, Measure]
+    others: dict[str, Measure]
 
     @property
     def loss(self) -> Tensor:

@@ -18,8 +18,9 @@ from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.bert.objective import PretrainingBatch, PretrainingObjective, RowPlan
 from prolepsis.text.token_shards import TokenShards, TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.training.config import TrainingConfig
 from prolepsis.training.device import seed_everything
-from prolepsis.training.loop import TrainingConfig, fit
+from prolepsis.training.loop import fit
 
 # Validation examples and their hidden tokens are the same in every run, whatever its seed.
 _VALIDATION_SEED = 0
@@ -73,7 +74,13 @@ def pretrain(
         "tokens": {"tokenizer_hash": tokens.tokenizer_hash, "splits": tokens.meta["splits"]},
         "validation_rows": validation_rows,
     }
-    result = fit(task, training, fingerprint=fingerprint(made_by), description="Pretraining BERT")
+    result = fit(
+        task,
+        training,
+        fingerprint=fingerprint(made_by),
+        description="Pretraining BERT",
+        note=lambda: f"{task.tokens_per_second():,.0f} tokens/s",
+    )
     entropy = unigram_entropy(train, tokens.vocabulary_size)
     metrics = {
         "best_epoch": result.best_epoch,
@@ -127,26 +134,26 @@ class PretrainingTask:
         self._validation_rows = np.arange(min(validation_rows, len(self._validation)))
         self._tokens_seen = 0
         self._seconds = 0.0
-        self._epoch_started = 0.0
+        self._last_time = 0.0
 
     def steps_per_epoch(self) -> int:
         return self._steps
 
     def batches(self, epoch: int, first_step: int) -> Iterator[PretrainingBatch]:
-        self._epoch_started = time.perf_counter()
+        self._last_time = time.perf_counter()
         first = (epoch * self._steps + first_step) * self._accumulation_steps
         count = (self._steps - first_step) * self._accumulation_steps
         return itertools.islice(self._batches_from(first), count)
 
     def loss(self, batch: PretrainingBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        self._tokens_seen += batch.num_real_tokens
+        self._count(batch.num_real_tokens)
         measures = self._objective.measure(self.model, batch.to(device))
-        named = {**measures.losses, **measures.accuracies}
+        named = {**measures.losses, **measures.others}
         return measures.loss, {name: measure.mean for name, measure in named.items()}
 
     def validate(self, device: torch.device) -> dict[str, float]:
         """Means over the validation rows' hidden tokens or examples; `validation_loss` sums the losses."""
-        self._seconds += time.perf_counter() - self._epoch_started
+        self._count(0)
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         losses: set[str] = set()
@@ -154,7 +161,7 @@ class PretrainingTask:
             batch = self._validation.batch(self._validation_rows[start : start + self._batch_size])
             measures = self._validation_objective.measure(self.model, batch.to(device))
             losses |= measures.losses.keys()
-            for name, measure in {**measures.losses, **measures.accuracies}.items():
+            for name, measure in {**measures.losses, **measures.others}.items():
                 totals[name] = totals.get(name, 0.0) + float(measure.total)
                 counts[name] = counts.get(name, 0) + measure.count
         means = {name: totals[name] / counts[name] for name in totals}
@@ -168,8 +175,19 @@ class PretrainingTask:
         capacity = len(self._pass) * self._objective.max_length
         return {
             "real_token_share": self._pass.num_real_tokens / capacity,
-            "real_tokens_per_second": self._tokens_seen / self._seconds if self._seconds else 0.0,
+            "real_tokens_per_second": self.tokens_per_second(),
         }
+
+    def tokens_per_second(self) -> float:
+        """Tokens that are not padding, over the time that went into training on them."""
+        return self._tokens_seen / self._seconds if self._seconds else 0.0
+
+    def _count(self, num_tokens: int) -> None:
+        """Adds tokens that training is about to see, and the time since the last were added."""
+        now = time.perf_counter()
+        self._seconds += now - self._last_time
+        self._last_time = now
+        self._tokens_seen += num_tokens
 
     def _batches_from(self, first: int) -> Iterator[PretrainingBatch]:
         for pass_index in itertools.count():
