@@ -75,5 +75,7 @@ def copy_project(path: Path) -> Path:
     shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
     (path / "conf" / "local").mkdir()
     shutil.copy(ROOT / "pyproject.toml", path)
-    (path / "src").symlink_to(ROOT / "src", target_is_directory=True)
+    # Kedro wants `src` itself to lie inside the project.
+    (path / "src").mkdir()
+    (path / "src" / "prolepsis").symlink_to(ROOT / "src" / "prolepsis", target_is_directory=True)
     return path
