@@ -53,6 +53,7 @@ def sync(metadata: ProjectMetadata, env: str) -> None:
     click.echo(f"{FILE_NAME}: {state}, {len(graph.stages)} stages")
     for name, reason in sorted(graph.left_out.items()):
         click.echo(f"  left out: {name} ({reason})")
+    _warn_of_closed_parameters(project)
     _warn_of_endangered_data(project, graph)
 
 
@@ -83,6 +84,7 @@ def check(metadata: ProjectMetadata, env: str, data: bool) -> None:
             err=True,
         )
         sys.exit(1)
+    _warn_of_closed_parameters(project)
     endangered = _warn_of_endangered_data(project, graph)
     if data and endangered:
         sys.exit(1)
@@ -105,6 +107,18 @@ def _plan(project_path: Path, env: str) -> tuple[Any, Any]:
 
     project = KedroProject(project_path, env)
     return project, build_stages(project)
+
+
+def _warn_of_closed_parameters(project: Any) -> None:
+    from prolepsis.stages.parameters import files_closed_to_experiments
+
+    for file in files_closed_to_experiments(project):
+        click.secho(
+            f"`dvc exp run -S {file}:…` would fail: DVC does not know the `${{globals:…}}` in it. "
+            "Keep such keys in a parameter file of their own.",
+            fg="yellow",
+            err=True,
+        )
 
 
 def _warn_of_endangered_data(project: Any, graph: Any) -> bool:

@@ -54,6 +54,27 @@ def values_of(project: KedroProject, parameter: str) -> list[Any]:
     return [value for value in values if value is not _NOTHING]
 
 
+def files_closed_to_experiments(project: KedroProject) -> list[str]:
+    """Parameter files that `dvc exp run --set-param` cannot change, though they hold plain values.
+
+    DVC resolves every interpolation of a file before it sets a value in it, and knows none of Kedro's
+    resolvers. Keys that need them, such as `${globals:seed}`, are better kept in a file of their own.
+    """
+    return [
+        file.path
+        for file in project.config_files("parameters")
+        if {":" in "".join(_REFERENCE.findall(str(leaf))) for leaf in _leaves(file.content)} == {True, False}
+    ]
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
 class _Nothing:
     """Tells a missing key from a key whose value is null."""
 

@@ -1,15 +1,26 @@
-"""A small Kedro project written into a temporary folder: raw numbers, cleaned, two models, one evaluation.
+"""Small Kedro projects in temporary folders: raw numbers, cleaned, two models, one evaluation.
 
-    demo -> ingest -> train (namespaces total, mean) -> evaluate
+demo -> ingest -> train (namespaces total, mean) -> evaluate
 """
 
+import itertools
 import os
+import shutil
 import subprocess
 import sys
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+
+from prolepsis import plugins
+from prolepsis.cli_stages import stages as command
+from prolepsis.stages import KedroProject, StageGraph, build_stages, dvc_yaml
 
 _FILES = {
     "pyproject.toml": """
@@ -29,6 +40,8 @@ _FILES = {
         """,
     "src/{package}/__init__.py": "",
     "src/{package}/settings.py": """
+        # Each would add a second to every run.
+        DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
         CONFIG_LOADER_ARGS = {{
             "base_env": "base",
             "default_run_env": "local",
@@ -117,9 +130,9 @@ _FILES = {
             return sum((variant(name) for name in ("total", "mean")), Pipeline([]))
 
         def variant(name):
-            node = Node(train_model, ["numbers", "params:options", "params:seed"], ["model", "metrics", "curve"])
+            inputs = ["numbers", "params:options", "params:seed"]
             return Pipeline(
-                [node],
+                [Node(train_model, inputs, ["model", "metrics", "curve"])],
                 namespace=name,
                 inputs="numbers",
                 parameters={{"params:options": f"params:train.{{name}}", "params:seed": "params:train.seed"}},
@@ -141,10 +154,10 @@ _FILES = {
     "conf/base/parameters/demo.yml": "demo:\n  count: 5\n",
     "conf/base/parameters/train.yml": """
         train:
-          seed: ${{globals:seed}}
           total: {{kind: total, epochs: 2, steps: [{{plugin: mini_doubler}}]}}
           mean: {{kind: mean, epochs: 2, steps: []}}
         """,
+    "conf/base/parameters/from_globals.yml": "train:\n  seed: ${{globals:seed}}\n",
     "conf/base/catalog/demo.yml": """
         raw_numbers: {{type: json.JSONDataset, filepath: "${{globals:data}}/01_raw/numbers.json"}}
         demo_manifest: {{type: json.JSONDataset, filepath: "${{globals:data}}/08_reporting/demo.json"}}
@@ -186,12 +199,16 @@ _FILES = {
 class MiniProject:
     """The project in a folder; `kedro`, `dvc` and `git` run in it as processes of their own."""
 
+    # Modules of a package stay imported: each project of a test process needs a name of its own.
+    _numbers = itertools.count()
+
     def __init__(self, path: Path, package: str) -> None:
         self.path = path
         self.package = package
 
     @classmethod
-    def create(cls, path: Path, package: str) -> "MiniProject":
+    def create(cls, path: Path) -> "MiniProject":
+        package = f"mini_{next(cls._numbers)}"
         project = cls(path, package)
         for name, text in _FILES.items():
             project.write(name.format(package=package), text.format(package=package))
@@ -199,21 +216,28 @@ class MiniProject:
 
     def write(self, name: str, text: str) -> None:
         """Writes a file; the indentation of its first line is taken off every line."""
-        import textwrap
-
         file = self.path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(textwrap.dedent(text).lstrip("\n"), encoding="utf-8")
 
-    def replace(self, name: str, old: str, new: str) -> None:
+    def replace(self, name: str, old: str, new: str, count: int = -1) -> None:
         """Changes a text in a file where it must occur."""
         file = self.path / name
         text = file.read_text(encoding="utf-8")
         assert old in text, f"{old!r} is not in {name}"
-        file.write_text(text.replace(old, new), encoding="utf-8")
+        file.write_text(text.replace(old, new, count), encoding="utf-8")
 
-    def dvc_yaml(self) -> dict[str, Any]:
-        content: dict[str, Any] = yaml.safe_load((self.path / "dvc.yaml").read_text("utf-8"))
+    def plan(self, env: str = "base") -> StageGraph:
+        return build_stages(KedroProject(self.path, env))
+
+    def stages(self, *arguments: str) -> tuple[int, str]:
+        """`kedro stages …` in this process: exit code and output."""
+        done = CliRunner().invoke(command, list(arguments), obj=bootstrap_project(self.path))
+        return done.exit_code, done.output
+
+    def render(self) -> dict[str, Any]:
+        """What `dvc.yaml` would hold."""
+        content: dict[str, Any] = yaml.safe_load(dvc_yaml.render(self.plan()))
         return content
 
     def kedro(self, *arguments: str, fails: bool = False) -> str:
@@ -247,3 +271,36 @@ class MiniProject:
         output = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, f"{' '.join(command)} ended with {done.returncode}:\n{output}"
         return output
+
+
+@pytest.fixture
+def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MiniProject]:
+    """A project to be planned in this process."""
+    project = MiniProject.create(tmp_path / "mini")
+    monkeypatch.setattr(sys, "path", [str(project.path / "src"), *sys.path])
+    monkeypatch.setenv("PYTHONPATH", "")  # Kedro adds to it
+    plugins._entry_points.cache_clear()
+    yield project
+    plugins._entry_points.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == project.package]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> MiniProject:
+    """A project under Git and DVC, all stages run once and committed. Not to be changed: see `clone`."""
+    project = MiniProject.create(tmp_path_factory.mktemp("repository") / "mini")
+    project.git("init", "-q")
+    project.dvc("init", "-q")
+    project.kedro("stages", "sync")
+    project.commit("Before the first run")
+    project.dvc("repro", "-q")
+    project.commit("After the first run")
+    return project
+
+
+@pytest.fixture
+def clone(repository: MiniProject, tmp_path: Path) -> MiniProject:
+    """A copy of the repository, its data and its DVC cache, to be changed."""
+    shutil.copytree(repository.path, tmp_path / "clone")
+    return MiniProject(tmp_path / "clone", repository.package)
