@@ -251,15 +251,6 @@ def test_a_video_that_breaks_stops_the_extraction_with_its_own_error(
         list(extract(VIDEOS, MeanColour()))
 
 
-def test_a_video_with_fewer_frames_than_steps_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        extraction.media, "frames_at", lambda path, times, size: painted(path, times[:2], size)
-    )
-    with pytest.raises(ProlepsisError, match="gave 2 frames for its 3 steps") as error:
-        list(extract(VIDEOS, MeanColour()))
-    assert error.value.where == Path("0")
-
-
 def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_reader(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

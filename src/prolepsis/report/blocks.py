@@ -191,24 +191,18 @@ Block = Text | Tiles | Table | BarChart | LineChart | Picture | Timeline | Detai
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter's part with a heading of its own.
+    """A part of the page with a heading of its own.
 
     Attributes:
+        chapter: the heading that it shares with other sections.
         identifier: the anchor that the table of contents leads to.
         lead: one sentence on what is seen.
         highlights: its figures for the summary at the top of the page.
     """
 
+    chapter: str
     identifier: str
     title: str
     lead: str
     blocks: Sequence[Block]
     highlights: Sequence[Tile] = ()
-
-
-@dataclass(frozen=True)
-class Chapter:
-    """Sections that belong together."""
-
-    title: str
-    sections: Sequence[Section]

@@ -1,59 +1,59 @@
 """Curves as stretched SVG paths, and axes whose labels are HTML."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from prolepsis.report.blocks import Line, LineChart, Tick
-from prolepsis.report.formatting import number
 
 SIDE = 1000  # of the square in which paths are drawn
-_MAXIMUM_POINTS = 600
+_MAXIMUM_POINTS = 400
 
 Points = Sequence[tuple[float, float]]
 
 
+@dataclass(frozen=True)
+class Curve:
+    """Points (x, y) with x ascending; a `colour` is a number, the same for what belongs together."""
+
+    name: str
+    points: Points
+    colour: int = 0
+    dashed: bool = False
+
+
 def line_chart(
-    curves: Mapping[str, Points],
+    curves: Sequence[Curve],
     *,
     x_label: str,
     y_label: str,
-    references: Mapping[str, float] | None = None,
     caption: str = "",
     from_zero: bool = False,
 ) -> LineChart:
-    """Curves by name, each with a colour of its own; `references` are dashed horizontal lines.
-
-    Points that are not finite are left out. A chart without a point has no lines.
-    """
-    references = references or {}
-    finite = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in curves.items()}
-    xs = [x for points in finite.values() for x, _ in points]
-    ys = [y for points in finite.values() for _, y in points]
-    if not ys:
+    """Curves over common axes. Points that are not finite are left out; without points there are no lines."""
+    curves = [replace(curve, points=[(x, y) for x, y in curve.points if isfinite(y)]) for curve in curves]
+    curves = [curve for curve in curves if curve.points]
+    if not curves:
         return LineChart([], [], [], x_label, y_label, caption)
-    ys += references.values()
+    xs = [x for curve in curves for x, _ in curve.points]
+    ys = [y for curve in curves for _, y in curve.points]
+    left, width = min(xs), (max(xs) - min(xs)) or 1.0
     bottom, top = _range(0.0 if from_zero else min(ys), max(ys))
-    left, right = min(xs), max(xs)
-    width = (right - left) or 1.0
 
     def place(x: float, y: float) -> tuple[float, float]:
         return SIDE * (x - left) / width, SIDE * (top - y) / (top - bottom)
 
-    lines = [
-        Line(name, path([place(x, y) for x, y in points]), colour)
-        for colour, (name, points) in enumerate(finite.items())
-        if points
-    ]
-    for i, (name, y) in enumerate(references.items()):
-        ends = [place(left, y), place(right, y)]
-        lines.append(Line(f"{name} ({number(y)})", path(ends), len(curves) + i, dashed=True))
     return LineChart(
-        lines,
-        [Tick(number(x), 100 * (x - left) / width) for x in ticks(left, right, 5)],
-        [Tick(number(y), 100 * (y - bottom) / (top - bottom)) for y in ticks(bottom, top, 4)],
+        [
+            Line(curve.name, path([place(x, y) for x, y in curve.points]), curve.colour, curve.dashed)
+            for curve in curves
+        ],
+        [Tick(f"{x:,.10g}", 100 * (x - left) / width) for x in ticks(left, left + width, 5)],
+        [Tick(f"{y:,.10g}", 100 * (y - bottom) / (top - bottom)) for y in ticks(bottom, top, 4)],
         x_label,
         y_label,
         caption,
@@ -84,15 +84,15 @@ def path(points: Sequence[tuple[float, float]]) -> str:
 def area(values: ArrayLike) -> str:
     """An SVG path that fills what is below evenly spaced values from 0 to 1: value k spans step k's width.
 
-    Long curves are thinned to the largest value of each stretch, so that no peak is lost.
+    Heights are rounded to half a percent and stretches of equal height drawn at once, for the page's size;
+    long curves are thinned to the largest value of each stretch, so that no peak is lost.
     """
-    heights = thin(np.asarray(values, dtype=np.float64))
-    width = SIDE / len(heights)
-    points = [(0.0, float(SIDE))]
-    for k, height in enumerate(heights):
-        y = SIDE * (1 - min(1.0, max(0.0, float(height))))
-        points += [(k * width, y), ((k + 1) * width, y)]
-    return path([*points, (float(SIDE), float(SIDE))]) + "Z"
+    heights = thin(np.clip(np.asarray(values, dtype=np.float64), 0, 1))
+    tops = SIDE - 5 * np.rint(heights * SIDE / 5).astype(int)
+    starts = np.flatnonzero(np.diff(tops, prepend=-1))
+    edges = np.rint(np.append(starts, len(tops)) * SIDE / len(tops)).astype(int)
+    steps = "".join(f"V{top}H{end}" for top, end in zip(tops[starts], edges[1:], strict=True))
+    return f"M0,{SIDE}{steps}V{SIDE}Z"
 
 
 def thin(values: NDArray[np.float64], limit: int = _MAXIMUM_POINTS) -> NDArray[np.float64]:

@@ -6,8 +6,10 @@ from typing import Any
 from prolepsis.report import formatting as f
 from prolepsis.report.blocks import Block, Cell, Details, Section, Table, Text, Tile
 
+CHAPTER = "Contracts"
 
-def checks_section(results: Sequence[Mapping[str, Any]]) -> Section:
+
+def describe_checks(results: Sequence[Mapping[str, Any]]) -> Section:
     """A row per dataset, every expectation folded away.
 
     Args:
@@ -17,7 +19,7 @@ def checks_section(results: Sequence[Mapping[str, Any]]) -> Section:
     """
     results = sorted(results, key=lambda result: (result["success"], result["dataset"]))
     if not results:
-        return Section("checks", "Expectations", "No dataset was checked in this run.", [])
+        return Section(CHAPTER, "checks", "Expectations", "No dataset was checked in this run.", [])
     checks = [check for result in results for check in result["results"]]
     passed = sum(check["success"] for check in checks)
     blocks: list[Block] = [_datasets_table(results)]
@@ -27,6 +29,7 @@ def checks_section(results: Sequence[Mapping[str, Any]]) -> Section:
     blocks.append(Details("Every expectation", [_expectations_table(result) for result in results]))
     datasets = sum(result["success"] for result in results)
     return Section(
+        CHAPTER,
         "checks",
         "Expectations",
         "Every dataset that goes from one stage to the next is held against its suite of expectations.",

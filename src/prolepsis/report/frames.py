@@ -1,4 +1,4 @@
-"""The chapter on frames: videos, features, detectors."""
+"""The chapter on frames: videos, features, detectors, anticipation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,117 +8,134 @@ import polars as pl
 from prolepsis.report import curves as training
 from prolepsis.report import formatting as f
 from prolepsis.report.blocks import Bar, BarChart, Block, Cell, Details, Section, Table, Text, Tile
-from prolepsis.report.charts import line_chart
+from prolepsis.report.charts import Curve, line_chart
+
+CHAPTER = "Frames"
 
 BASELINE = "frame_only"
 _SPLITS = ("train", "val", "test")
-_MAP, _MCAP = "mean_average_precision", "mean_calibrated_average_precision"
+_MAP = "mean_average_precision"
+_PERSISTENCE = "persistence_mean_average_precision"
 
 
-def videos_section(
-    manifest: pl.DataFrame,
-    set_aside: pl.DataFrame,
-    instances: pl.DataFrame,
-    class_names: Sequence[str],
-    metrics: Mapping[str, Any],
+def describe_videos(
+    video_manifest: pl.DataFrame,
+    set_aside_videos: pl.DataFrame,
+    action_instances: pl.DataFrame,
+    class_names: list[str],
+    video_metrics: dict[str, Any],
 ) -> Section:
     """How many videos of what kind, what was set aside, and how often each action occurs."""
-    blocks: list[Block] = [_splits_table(manifest, instances), _classes_table(instances, class_names)]
-    if len(set_aside):
-        blocks.append(f.table(set_aside, "Videos that could not be used were set aside:"))
+    blocks: list[Block] = [
+        _splits_table(video_manifest, action_instances),
+        _classes_table(action_instances, class_names),
+    ]
+    if len(set_aside_videos):
+        blocks.append(f.table(set_aside_videos, "Videos that could not be used were set aside:"))
     else:
         blocks.append(Text("Every video could be used."))
     columns = ["video", "split", "codec", "width", "height", "fps", "duration", "num_frames", "num_steps"]
-    blocks.append(Details("Every video", [f.table(manifest, columns=columns)]))
-    blocks.append(Details("All figures of the videos", [f.figures(metrics)]))
-    seconds = float(manifest["duration"].sum())
-    note = f"{f.duration(seconds)}, {f.number(len(instances))} actions of {len(class_names) - 1} classes"
+    blocks.append(Details("Every video", [f.table(video_manifest, columns=columns)]))
+    blocks.append(Details("All figures of the videos", [f.figures(video_metrics)]))
+    length = f.duration(float(video_manifest["duration"].sum()))
+    note = f"{length}, {f.number(len(action_instances))} actions of {len(class_names) - 1} classes"
     return Section(
+        CHAPTER,
         "videos",
         "The videos",
         "Untrimmed videos with actions from a start to an end; all other time is background.",
         blocks,
-        (Tile("videos", f.number(len(manifest)), note),),
+        (Tile("videos", f.number(len(video_manifest)), note),),
     )
 
 
-def features_section(metrics: Mapping[str, Any]) -> Section:
+def describe_features(feature_metrics: dict[str, Any]) -> Section:
     """What was encoded by what, and how fast."""
+    speed = f"{f.number(feature_metrics['frames_per_second'])} frames/s"
+    tile = Tile(
+        "frames encoded", f.number(feature_metrics["steps"]), f"{speed}, {feature_metrics['encoder']}"
+    )
     return Section(
+        CHAPTER,
         "features",
         "Frame features",
-        "Each step of each video as one vector; what the detectors see.",
-        [f.figures(metrics)],
-        (
-            Tile(
-                "steps encoded",
-                f.number(metrics["steps"]),
-                f"{f.number(metrics['frames_per_second'])} frames/s, {metrics['encoder']}",
-            ),
-        ),
+        "The frame at each step's centre as one vector: all that the detectors see of a video.",
+        [f.figures(feature_metrics)],
+        (tile,),
     )
 
 
-def detectors_section(
-    metrics: Mapping[str, Any], per_class: pl.DataFrame, curves: Mapping[str, training.Curves]
+def describe_detectors(
+    detection_metrics: dict[str, Any],
+    per_class_table: pl.DataFrame,
+    training_curves: dict[str, Any],
+    training_metrics: dict[str, Any],
 ) -> Section:
-    """All detectors on the test videos beside the baseline that sees one frame; classes apart; training."""
-    test = {name: splits["test"] for name, splits in metrics.items() if "test" in splits}
-    blocks: list[Block] = [
-        BarChart(
-            [
-                Bar(
-                    f.words(name),
-                    figures[_MAP] or 0.0,
-                    _with_gain(figures.get(_MAP), _baseline(test, _MAP), name),
-                    colour,
-                )
-                for colour, (name, figures) in enumerate(test.items())
-            ],
-            "Per-frame mean average precision on the test videos; in brackets the gain, in points, over the "
-            "classifier that sees one frame alone.",
-        ),
-        _detectors_table(test),
-        f.table(per_class, "Classes apart:"),
-        *_training_charts(curves),
-        Details("All figures of all detectors", [f.comparison(metrics, "figure")]),
-    ]
+    """All detectors beside the baseline that sees one frame; classes apart; how they were trained.
+
+    Args:
+        detection_metrics: figures by detector and split.
+        training_curves, training_metrics: by detector.
+    """
+    split = shown_split(detection_metrics)
+    figures = {name: splits[split] for name, splits in detection_metrics.items()}
     return Section(
+        CHAPTER,
         "detectors",
         "Detectors",
-        "Each step is judged by what was seen until then. The checkpoint was chosen on the validation "
-        "videos; the test videos were scored once.",
-        blocks,
-        _detector_tiles(test),
+        "Each step is judged by what was seen until then. The epoch was chosen on the validation videos, "
+        "never on the test videos.",
+        [
+            _gains_chart(figures, split),
+            _detectors_table(figures, split),
+            _per_class(per_class_table.filter(pl.col("split") == split)),
+            Details(
+                "How they were trained",
+                [*_training_charts(training_curves), f.comparison(training_metrics, "figure")],
+            ),
+            Details("All figures of all detectors", [f.comparison(detection_metrics, "figure")]),
+        ],
+        _detector_tiles(figures, split),
     )
 
 
-def anticipation_section(table: pl.DataFrame, rate: float) -> Section:
-    """How well the steps ahead were foreseen."""
-    blocks: list[Block] = []
-    ahead = table.filter(pl.col("split") == "test") if "split" in table.columns else table
-    if len(ahead):
-        curves = {
-            f.words(str(name)): [
-                (step / rate, value)
-                for step, value in part.select("step", _MAP).iter_rows()
-                if value is not None
-            ]
-            for (name,), part in ahead.group_by("detector", maintain_order=True)
-        }
-        blocks.append(
-            line_chart(
-                curves,
-                x_label="seconds ahead",
-                y_label="mean average precision",
-                caption="What the detectors believed at each step about those after it, on the test videos.",
-                from_zero=True,
-            )
+def describe_anticipation(anticipation_table: pl.DataFrame) -> Section:
+    """How well the steps ahead were foreseen, beside the guess that what is now goes on."""
+    splits = anticipation_table["split"].unique().to_list()
+    split = "test" if "test" in splits else "val"
+    ahead = anticipation_table.filter(pl.col("split") == split)
+    curves = []
+    for colour, ((name,), part) in enumerate(ahead.group_by("detector", maintain_order=True)):
+        label = f.words(str(name))
+        curves += [
+            Curve(label, _known(part, _MAP), colour),
+            Curve(f"{label}, what is now goes on", _known(part, _PERSISTENCE), colour, dashed=True),
+        ]
+    blocks: list[Block] = [Text("No detector looks ahead.")]
+    if curves:
+        chart = line_chart(
+            curves,
+            x_label="seconds ahead",
+            y_label=f"mean average precision, {_named(split)}",
+            caption="What was believed at each step about those after it. The dashed line takes the belief "
+            "about the present for the forecast: to be above it is to anticipate.",
+            from_zero=True,
         )
-        blocks.append(Details("Every step ahead", [f.table(table)]))
-    else:
-        blocks.append(Text("No detector anticipates."))
-    return Section("anticipation", "Anticipation", "What has not happened yet, foreseen.", blocks)
+        blocks = [chart, Details("Every step ahead", [f.table(anticipation_table)])]
+    return Section(CHAPTER, "anticipation", "Anticipation", "What has not happened yet, foreseen.", blocks)
+
+
+def shown_split(detection_metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """`test`, or `val` where there are no test videos."""
+    return "test" if all("test" in splits for splits in detection_metrics.values()) else "val"
+
+
+def _named(split: str) -> str:
+    return {"val": "validation videos"}.get(split, f"{split} videos")
+
+
+def _known(part: pl.DataFrame, figure: str) -> list[tuple[float, float]]:
+    return list(part.select("seconds", figure).drop_nulls().iter_rows())
 
 
 def _splits_table(manifest: pl.DataFrame, instances: pl.DataFrame) -> Table:
@@ -142,8 +159,8 @@ def _splits_table(manifest: pl.DataFrame, instances: pl.DataFrame) -> Table:
 
 def _classes_table(instances: pl.DataFrame, class_names: Sequence[str]) -> Table:
     counts = {
-        (label, split): number
-        for label, split, number in instances.group_by("label", "split").len().iter_rows()
+        (label, split): count
+        for label, split, count in instances.group_by("label", "split").len().iter_rows()
     }
     totals = {name: sum(counts.get((name, split), 0) for split in _SPLITS) for name in class_names[1:]}
     largest = max(totals.values(), default=0) or 1
@@ -161,69 +178,87 @@ def _classes_table(instances: pl.DataFrame, class_names: Sequence[str]) -> Table
     return Table(columns, rows, frozenset(columns[1:]), "Actions of each class:")
 
 
-def _detectors_table(test: Mapping[str, Mapping[str, Any]]) -> Table:
-    figures = [key for key in (_MAP, _MCAP) if any(key in values for values in test.values())]
-    figures += [
-        key
-        for key in dict.fromkeys(key for values in test.values() for key in f.flatten(values))
-        if key not in figures
-    ]
+def _gains_chart(figures: Mapping[str, Mapping[str, Any]], split: str) -> BarChart:
+    baseline = figures.get(BASELINE, {}).get(_MAP)
+    bars = []
+    for colour, (name, values) in enumerate(figures.items()):
+        text = f.percent(values[_MAP])
+        if baseline is not None and name != BASELINE:
+            text += f"  ({f.signed_points(values[_MAP] - baseline)})"
+        bars.append(Bar(f.words(name), values[_MAP], text, colour))
+    return BarChart(
+        bars,
+        f"Per-frame mean average precision, {_named(split)}. In brackets: the gain, in points, over the "
+        "linear classifier that sees the current frame alone.",
+    )
+
+
+def _detectors_table(figures: Mapping[str, Mapping[str, Any]], split: str) -> Table:
+    keys = list(dict.fromkeys(key for values in figures.values() for key in values))
     rows = []
-    for key in figures:
-        values = {name: f.flatten(figures_of).get(key) for name, figures_of in test.items()}
-        best = f.best(v for v in values.values() if isinstance(v, float)) if "precision" in key else None
-        rows.append(
-            (
-                Cell(f.words(key)),
-                *(Cell(_figure(key, v), strong=best is not None and v == best) for v in values.values()),
-            )
-        )
-    names = [f.words(name) for name in test]
-    return Table(("on the test videos", *names), rows, frozenset(names))
+    for key in keys:
+        row = [values.get(key) for values in figures.values()]
+        best = f.best(row) if "precision" in key or "accuracy" in key else None
+        cells = (Cell(_figure(key, item), strong=best is not None and item == best) for item in row)
+        rows.append((Cell(f.words(key)), *cells))
+    names = [f.words(name) for name in figures]
+    return Table((_named(split), *names), rows, frozenset(names))
 
 
-def _figure(key: str, figure: Any) -> str:
-    is_share = isinstance(figure, float) and ("precision" in key or "accuracy" in key)
-    return f.percent(figure) if is_share else f.value(figure)
+def _figure(key: str, figure: float | None) -> str:
+    if figure is None:
+        return ""
+    if key.startswith("gain"):
+        return f.signed_points(figure)
+    return f.percent(figure) if "precision" in key or "accuracy" in key else f.value(figure)
 
 
-def _training_charts(curves: Mapping[str, training.Curves]) -> list[Block]:
-    """The validation figure of all detectors together, and their training losses."""
-    charts: list[Block] = []
-    for figure, label in (
-        (_MAP, "mean average precision on the validation videos"),
-        ("train_loss", "training loss"),
+def _per_class(table: pl.DataFrame) -> Table:
+    """A row per class, a column per detector; the best of a class is strong."""
+    detectors = table["detector"].unique(maintain_order=True).to_list()
+    rows = []
+    for (name,), part in table.sort("class_index", maintain_order=True).group_by(
+        ["class_name"], maintain_order=True
     ):
-        lines = {
-            f.words(name): [(row["epoch"], row[figure]) for row in rows if row.get(figure) is not None]
-            for name, rows in curves.items()
-            if any(row.get(figure) is not None for row in rows)
-        }
-        if lines:
-            charts.append(line_chart(lines, x_label="epoch", y_label=label, from_zero=True))
-    return [Details("Training curves", charts)] if charts else []
+        found = dict(part.select("detector", "average_precision").iter_rows())
+        best = f.best(found.values())
+        cells = (
+            Cell(
+                f.percent(found[one]), share=found[one], strong=found[one] is not None and found[one] == best
+            )
+            for one in detectors
+        )
+        rows.append((Cell(f.words(str(name))), Cell(f.number(part["num_positives"][0])), *cells))
+    names = [f.words(detector) for detector in detectors]
+    return Table(
+        ("class", "steps", *names), rows, frozenset({"steps", *names}), "Average precision of each class:"
+    )
 
 
-def _baseline(test: Mapping[str, Mapping[str, Any]], figure: str) -> float | None:
-    return test[BASELINE].get(figure) if BASELINE in test else None
+def _training_charts(curves: Mapping[str, training.Rows]) -> list[Block]:
+    """The validation figure of all detectors together, and their training losses."""
+    labels = {_MAP: "mean average precision, validation videos", "train_loss": "training loss"}
+    return [
+        line_chart(
+            [
+                Curve(f.words(name), training.points(rows, figure, "epoch"), colour)
+                for colour, (name, rows) in enumerate(curves.items())
+            ],
+            x_label="epoch",
+            y_label=label,
+            from_zero=True,
+        )
+        for figure, label in labels.items()
+    ]
 
 
-def _with_gain(figure: float | None, baseline: float | None, name: str) -> str:
-    if figure is None or baseline is None or name == BASELINE:
-        return f.percent(figure)
-    return f"{f.percent(figure)}  ({f.signed_points(figure - baseline)})"
-
-
-def _detector_tiles(test: Mapping[str, Mapping[str, Any]]) -> list[Tile]:
-    figures = {name: values.get(_MAP) for name, values in test.items()}
-    best = f.best(figures.values())
-    if best is None:
-        return []
-    winner = next(name for name, figure in figures.items() if figure == best)
-    baseline = figures.get(BASELINE)
-    beating = [name for name, v in figures.items() if v is not None and baseline is not None and v > baseline]
-    tiles = [Tile("best detector: mAP on test", f.percent(best), f.words(winner))]
-    if baseline is not None:
-        note = f"{f.signed_points(best - baseline)} points for the best of them"
-        tiles.append(Tile("detectors above one frame alone", f"{len(beating)} of {len(figures) - 1}", note))
+def _detector_tiles(figures: Mapping[str, Mapping[str, Any]], split: str) -> list[Tile]:
+    precisions = {name: values[_MAP] for name, values in figures.items()}
+    winner = max(precisions, key=lambda name: precisions[name])
+    tiles = [Tile(f"best mAP, {_named(split)}", f.percent(precisions[winner]), f.words(winner))]
+    if BASELINE in precisions:
+        gains = [value - precisions[BASELINE] for name, value in precisions.items() if name != BASELINE]
+        above = sum(gain > 0 for gain in gains)
+        note = f"the best by {f.signed_points(max(gains, default=0.0))} points of mAP"
+        tiles.append(Tile("detectors above one frame alone", f"{above} of {len(gains)}", note))
     return tiles

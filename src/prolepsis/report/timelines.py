@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from prolepsis.report.blocks import Area, Belief, ClassMark, Span, Tick, Timeline
+from prolepsis.report.blocks import Area, Belief, ClassMark, Section, Span, Tick, Timeline
 from prolepsis.report.charts import area, ticks
 from prolepsis.report.formatting import data_uri, duration, words
+
+CHAPTER = "Frames"
 
 BACKGROUND = 0
 _FAINT = 0.08  # a class that no detector ever believes more than this is not drawn
@@ -74,6 +77,40 @@ def draw_timeline(data: TimelineData, class_names: Sequence[str]) -> Timeline:
     )
 
 
+def timeline_data(
+    video: str,
+    frame_labels: pl.DataFrame,
+    action_instances: pl.DataFrame,
+    scores: Mapping[str, pl.LazyFrame],
+    thumbnails: Sequence[NDArray[np.uint8]],
+) -> TimelineData:
+    """What is drawn of one video, from the tables of all videos."""
+    labels = frame_labels.filter(pl.col("video") == video).sort("step")
+    # Instances of ignored classes have no class index; their time is hatched.
+    of_video = (pl.col("video") == video) & (pl.col("class_index") > BACKGROUND)
+    instances = action_instances.filter(of_video).sort("start")
+    return TimelineData(
+        video=video,
+        rate=0.5 / float(labels["time"][0]),  # the first step's centre
+        instances=[Instance(*row) for row in instances.select("class_index", "start", "end").iter_rows()],
+        ignore=labels["ignore"].to_numpy(),
+        scores={name: _scores_of(video, frame) for name, frame in scores.items()},
+        thumbnails=thumbnails,
+    )
+
+
+def timelines_section(timelines: Sequence[Timeline], num_videos: int) -> Section:
+    """The timelines of some of `num_videos` test videos."""
+    lead = (
+        "Each test video from left to right: what was to be seen, and below it how probable each detector "
+        "found each action at that moment, knowing only what came before. Background is not drawn; hatched "
+        "time counts in no figure."
+    )
+    if len(timelines) < num_videos:
+        lead += f" The first {len(timelines)} of {num_videos} test videos, by name."
+    return Section(CHAPTER, "timelines", "Test videos, moment by moment", lead, timelines)
+
+
 def class_hues(num_classes: int) -> list[int]:
     """A hue in degrees for each class, far from its neighbours'; background's is not used."""
     count = max(1, num_classes - 1)
@@ -101,6 +138,11 @@ def encode_jpeg(frame: NDArray[np.uint8], quality: int = 70) -> bytes:
     buffer = io.BytesIO()
     imsave(buffer, frame, format="jpeg", pil_kwargs={"quality": quality, "optimize": True})
     return buffer.getvalue()
+
+
+def _scores_of(video: str, scores: pl.LazyFrame) -> NDArray[np.float32]:
+    rows = scores.filter(pl.col("video") == video).sort("step").select("scores").collect()
+    return np.array(rows["scores"].to_list(), dtype=np.float32)
 
 
 def _areas(scores: NDArray[np.float32], class_names: Sequence[str], hues: Sequence[int]) -> list[Area]:

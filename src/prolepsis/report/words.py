@@ -1,6 +1,6 @@
 """The chapter on words: corpus, tokenizers, word vectors, BERT."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -19,15 +19,20 @@ from prolepsis.report.blocks import (
     Tile,
 )
 
+CHAPTER = "Words"
 _EXAMPLES_PER_FILTER = 2
 _ALL_LANGUAGES = "all"
+_ENTROPY = "unigram_entropy"
 
 
-def corpus_section(
-    waterfall: pl.DataFrame, dropped: pl.LazyFrame, set_aside: pl.DataFrame, metrics: Mapping[str, Any]
+def describe_corpus(
+    corpus_waterfall: pl.DataFrame,
+    dropped_documents: pl.LazyFrame,
+    set_aside_files: pl.DataFrame,
+    corpus_metrics: dict[str, Any],
 ) -> Section:
     """What came in, what each filter dropped, and what was dropped, for example."""
-    steps = waterfall.sort("step")
+    steps = corpus_waterfall.sort("step")
     first, last = steps.row(0, named=True), steps.row(-1, named=True)
     read, kept = first["documents_before"], last["documents_after"]
     blocks: list[Block] = [
@@ -36,15 +41,16 @@ def corpus_section(
             "Documents left after each step; hatched is what the step dropped.",
         ),
         _waterfall_table(steps),
-        Details("Examples of what was dropped", [examples_table(dropped)]),
+        Details("Examples of what was dropped", [examples_table(dropped_documents)]),
     ]
-    if len(set_aside):
-        blocks.append(f.table(set_aside, "Files that could not be read were set aside:"))
+    if len(set_aside_files):
+        blocks.append(f.table(set_aside_files, "Files that could not be read were set aside:"))
     else:
         blocks.append(Text("Every file could be read."))
-    blocks.append(Details("All figures of the corpus", [f.figures(metrics)]))
+    blocks.append(Details("All figures of the corpus", [f.figures(corpus_metrics)]))
     note = f"of {f.number(read)} read, {f.size(last['bytes_after'])}"
     return Section(
+        CHAPTER,
         "corpus",
         "The corpus",
         "Raw files, cleaned, identified, filtered and deduplicated; nothing is dropped without a reason.",
@@ -64,10 +70,12 @@ def examples_table(dropped: pl.LazyFrame, per_filter: int = _EXAMPLES_PER_FILTER
     return f.table(examples)
 
 
-def tokenizers_section(
-    metrics: Mapping[str, Mapping[str, Any]], tables: Mapping[str, pl.DataFrame]
-) -> Section:
-    """The tokenizers side by side, over all languages and for each."""
+def describe_tokenizers(metrics: dict[str, Any], tables: dict[str, Any]) -> Section:
+    """The tokenizers side by side, over all languages and for each.
+
+    Args:
+        metrics, tables: the tokenization's metrics and table per language, by the tokenizer's name.
+    """
     blocks: list[Block] = [
         f.comparison(metrics, "figure", "On the validation split, which the tokenizers have not seen:")
     ]
@@ -86,6 +94,7 @@ def tokenizers_section(
         for name, values in metrics.items()
     ]
     return Section(
+        CHAPTER,
         "tokenizers",
         "Tokenizers",
         "Fewer tokens per word and more bytes per token mean shorter sequences; a round trip that is not "
@@ -95,53 +104,67 @@ def tokenizers_section(
     )
 
 
-def word_vectors_section(
-    metrics: Mapping[str, Any], curves: training.Curves, neighbours: pl.DataFrame, word_map: bytes
+def describe_word_vectors(
+    word2vec_metrics: dict[str, Any],
+    word2vec_curves: list[Any],
+    word_neighbours: pl.DataFrame,
+    word_map: bytes,
 ) -> Section:
-    """Nearest words, a map of words, and the scores on published sets."""
+    """The scores on published sets with their coverage, nearest words, and a map of words."""
+    scores = list(_scored_sets(word2vec_metrics))
+    losses = [name for name in training.names(word2vec_curves) if "loss" in name]
     blocks: list[Block] = [
-        f.figures(metrics, "Scores, and how much of each set the vocabulary covers:"),
-        f.table(neighbours, "The nearest words by cosine similarity:"),
-        f.picture(word_map, "a map of word vectors", "Words near each other were used alike."),
+        _scores_table(scores),
+        _neighbours_table(word_neighbours),
+        f.picture(word_map, "a map of word vectors", "Words that lie near each other were used alike."),
+        Details(
+            "Training, and all figures",
+            [
+                training.chart(word2vec_curves, losses, y_label="loss per pair of words (nats)"),
+                f.figures(word2vec_metrics),
+            ],
+        ),
     ]
-    losses = [name for name in training.names(curves) if "loss" in name]
-    if losses:
-        blocks.append(training.chart(curves, losses, y_label="loss", caption="Training"))
+    tiles = [
+        Tile(f"{f.words(name.rpartition('.')[2])}: Spearman", f.number(values["spearman"]), _covered(values))
+        for name, values in scores
+        if values.get("spearman") is not None
+    ]
     return Section(
+        CHAPTER,
         "word-vectors",
         "Word vectors",
         "Skip-gram with negative sampling: a word's vector learns to tell the words around it from words "
         "drawn at random.",
         blocks,
-        _word_vector_tiles(f.flatten(metrics)),
+        tiles[:1],
     )
 
 
-def bert_section(metrics: Mapping[str, Any], curves: training.Curves) -> Section:
+def describe_bert(bert_metrics: dict[str, Any], bert_curves: list[Any]) -> Section:
     """Loss against what word frequencies alone give, accuracies, and the figures."""
-    entropy = metrics.get("unigram_entropy")
-    names = [name for name in training.names(curves) if name != "unigram_entropy"]
-    losses = [name for name in names if "loss" in name]
-    accuracies = [name for name in names if "accuracy" in name]
+    names = [name for name in training.names(bert_curves) if name != _ENTROPY]
     blocks: list[Block] = [
         training.chart(
-            curves,
-            losses,
+            bert_curves,
+            [name for name in names if "loss" in name],
             y_label="loss (nats)",
-            references={"entropy of word frequencies": entropy} if entropy is not None else None,
-            caption="A masked loss at the dashed line knows how frequent each token is and nothing else; "
-            "what is below it was learnt from context.",
+            dashed=[_ENTROPY] if _ENTROPY in training.names(bert_curves) else [],
+            caption="A masked-token loss at the dashed line, the entropy of word frequencies, knows how "
+            "frequent each token is and nothing else; what is below it was learnt from context.",
         )
     ]
+    accuracies = [name for name in names if "accuracy" in name]
     if accuracies:
-        blocks.append(training.chart(curves, accuracies, y_label="accuracy", from_zero=True))
-    blocks.append(Details("All figures of BERT", [f.figures(metrics)]))
+        blocks.append(training.chart(bert_curves, accuracies, y_label="accuracy", from_zero=True))
+    blocks.append(Details("All figures of BERT", [f.figures(bert_metrics)]))
     return Section(
+        CHAPTER,
         "bert",
         "BERT",
         "Tokens were hidden, and the network told what they had been.",
         blocks,
-        _bert_tiles(metrics),
+        _bert_tiles(bert_metrics),
     )
 
 
@@ -192,13 +215,53 @@ def _by_language(tables: Mapping[str, pl.DataFrame], figure: str) -> Table | Non
     return Table(("language", *names), rows, frozenset(names), f"{f.words(figure)} by language:")
 
 
-def _word_vector_tiles(flat: Mapping[str, Any]) -> list[Tile]:
-    """The best word-similarity score of those that were measured."""
-    scores = {key: value for key, value in flat.items() if "spearman" in key and isinstance(value, float)}
-    if not scores:
-        return []
-    name = max(scores, key=lambda key: scores[key])
-    return [Tile("word similarity (Spearman)", f.number(scores[name]), f.words(name))]
+def _scored_sets(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every set that was scored, wherever it lies: what tells of its coverage. Its own parts are left out."""
+    for name, values in metrics.items():
+        if isinstance(values, Mapping):
+            if "coverage" in values:
+                yield f"{prefix}{name}", values
+            else:
+                yield from _scored_sets(values, f"{prefix}{name}.")
+
+
+def _scores_table(scores: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
+    rows = []
+    for name, values in scores:
+        measure = "accuracy" if "accuracy" in values else "spearman"
+        score = values.get(measure)
+        rows.append(
+            (
+                Cell(f.words(name)),
+                Cell("Spearman" if measure == "spearman" else measure),
+                Cell(f.percent(score) if measure == "accuracy" else f.number(score)),
+                Cell(f.percent(values["coverage"])),
+                Cell(_covered(values)),
+            )
+        )
+    columns = ("set", "measure", "score", "coverage", "known to the vocabulary")
+    return Table(columns, rows, frozenset({"score", "coverage"}), "Scores on published sets:")
+
+
+def _covered(values: Mapping[str, Any]) -> str:
+    known, asked = (
+        next((values[key] for key in keys if key in values), None)
+        for keys in (("covered", "answered"), ("pairs", "questions"))
+    )
+    return f"{f.number(known)} of {f.number(asked)}"
+
+
+def _neighbours_table(neighbours: pl.DataFrame) -> Table:
+    """A row per word: its nearest words in order, each with its cosine."""
+    rows = []
+    for (word, language, occurrences), part in neighbours.group_by(
+        ["word", "language", "occurrences"], maintain_order=True
+    ):
+        nearest = part.sort("rank").select("neighbour", "cosine").rows()
+        text = ",  ".join(f"{name} {cosine:.2f}" for name, cosine in nearest)
+        rows.append((Cell(str(word)), Cell(f.value(language)), Cell(f.value(occurrences)), Cell(text)))
+    columns = ("word", "language", "occurrences", "nearest words, with their cosine similarity")
+    return Table(columns, rows, frozenset({"occurrences"}))
 
 
 def _bert_tiles(metrics: Mapping[str, Any]) -> list[Tile]:

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from prolepsis.errors import ProlepsisError
 from prolepsis.training.device import autocast
 from prolepsis.training.progress import progress
 from prolepsis.video import media
@@ -70,7 +69,7 @@ def extract_features(
         clock: is advanced with every batch.
 
     Raises:
-        ProlepsisError: a video does not give the frames of its steps.
+        UnreadableVideoError: a video cannot be decoded to its last step.
     """
     clock = clock or Clock()
     size = (encoder.input_size, encoder.input_size)
@@ -131,16 +130,8 @@ class _Decoder:
     def _decode(self, video: VideoSteps, frames: "queue.Queue[Frame | Exception | None]") -> None:
         try:
             times = [(step + 0.5) / self._rate for step in range(video.num_steps)]
-            given = 0
             for frame in media.frames_at(video.path, times, self._size):
                 self._put(frames, frame)
-                given += 1
-            if given != video.num_steps:
-                raise ProlepsisError(
-                    f"The video gave {given} frames for its {video.num_steps} steps.",
-                    where=video.path,
-                    remedy="Ingest the videos again: kedro run --pipelines video_ingestion",
-                )
             self._put(frames, None)
         except Exception as error:  # handed to the thread that waits for the frames
             self._put(frames, error)
