@@ -351,14 +351,14 @@ class TokenSplit:
         A view of the file where one shard holds them all, else a copy.
         """
         start, stop, _ = slice(start, stop).indices(self.num_tokens)
-        bounds = self._token_bounds
-        first = int(np.searchsorted(bounds, start, side="right")) - 1
-        last = int(np.searchsorted(bounds, max(stop - 1, start), side="right")) - 1
         parts = [
-            shard.tokens[max(start - bounds[i], 0) : max(stop - bounds[i], 0)]
-            for i, shard in enumerate(self.shards[first : last + 1], start=first)
+            shard.tokens[max(start - first, 0) : stop - first]
+            for shard, first in zip(self.shards, self._token_bounds[:-1], strict=True)
+            if first < stop and start < first + shard.num_tokens
         ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate(parts) if parts else np.empty(0, dtype=self.shards[0].dtype)
 
     def _locate(self, number: int) -> tuple[TokenShard, int]:
         if not 0 <= number < self.num_documents:

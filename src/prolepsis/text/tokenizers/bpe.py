@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 from tokenizers import models, trainers
 
-from prolepsis.text.tokenizers.sentencepiece_style import prepare
+from prolepsis.text.tokenizers.sentencepiece_style import SPACE, prepare
 from prolepsis.text.tokenizers.tokenizer import Tokenizer
 from prolepsis.text.tokenizers.trainer import AlphabetTrainerConfig, Batches, alphabet, finish, learn
 
@@ -29,7 +29,8 @@ class BytePairTrainer:
     def train(self, batches: Batches) -> Tokenizer:
         """Learns the merges from the texts, which are read twice."""
         engine = prepare(models.BPE(unk_token=self.config.special_tokens["unk"]))
-        characters = [*alphabet(batches, engine.normalizer, self.config.max_characters - 1), "▁"]
+        found = alphabet(batches, engine.normalizer, self.config.max_characters)
+        characters = sorted({*found, SPACE} - {" "})
         learn(
             engine,
             batches,

@@ -7,6 +7,8 @@ space belongs to the word after it and is written `▁`.
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 
+SPACE = "▁"
+
 
 def prepare(model: models.Model) -> tokenizers.Tokenizer:
     """A tokenizer around an untrained model."""
@@ -15,7 +17,7 @@ def prepare(model: models.Model) -> tokenizers.Tokenizer:
         [normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
     )
     engine.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.UnicodeScripts(), pre_tokenizers.Metaspace(prepend_scheme="first")]
+        [pre_tokenizers.UnicodeScripts(), pre_tokenizers.Metaspace(SPACE, prepend_scheme="first")]
     )
-    engine.decoder = decoders.Metaspace(prepend_scheme="first")
+    engine.decoder = decoders.Metaspace(SPACE, prepend_scheme="first")
     return engine

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from prolepsis.errors import ProlepsisError
+from prolepsis.training.progress import progress
+
 _BATCH_BYTES = 4 << 20
 _MAX_BATCH_ROWS = 8_192
 
@@ -40,23 +43,29 @@ class TrainingTexts:
 
     def __iter__(self) -> Iterator[Sequence[str]]:
         train = self.documents.filter(pl.col("split") == "train")
-        share = self._share(train)
-        for frame in document_batches(train, ["id", "text"]):
-            texts = frame["text"].to_list()
-            if share < 1.0:
-                texts = [
-                    text for name, text in zip(frame["id"], texts, strict=True) if self._takes(name, share)
-                ]
-            yield texts
-
-    def _share(self, train: pl.LazyFrame) -> float:
-        if self.sample_bytes is None:
-            return 1.0
         total = train.select(pl.col("num_bytes").cast(pl.Int64).sum()).collect().item()
-        return self.sample_bytes / total if total else 1.0
+        share = 1.0 if self.sample_bytes is None else self.sample_bytes / max(total, 1)
+        taken = 0
+        with progress("Reading the training text", total / 1e6, "MB") as bar:
+            for frame in document_batches(train, ["id", "text", "num_bytes"]):
+                texts = self._sample(frame, share)
+                taken += len(texts)
+                yield texts
+                bar.advance(float(frame["num_bytes"].sum()) / 1e6)
+        if taken == 0:
+            raise ProlepsisError(
+                "There is no document to train a tokenizer on.",
+                where="documents, split train",
+                remedy="Look at the corpus report for what was dropped, or raise 'sample_bytes'.",
+            )
+
+    def _sample(self, frame: pl.DataFrame, share: float) -> list[str]:
+        texts = frame["text"].to_list()
+        if share >= 1.0:
+            return texts
+        names = frame["id"].to_list()
+        return [text for name, text in zip(names, texts, strict=True) if self._takes(name, share)]
 
     def _takes(self, name: str, share: float) -> bool:
-        digest = hashlib.blake2b(
-            name.encode(), digest_size=8, key=self.seed.to_bytes(8, "little", signed=True)
-        )
-        return int.from_bytes(digest.digest(), "little") < share * 2**64
+        digest = hashlib.blake2b(f"{self.seed} {name}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little") < share * 2**64

@@ -101,6 +101,8 @@ class Tokenizer:
                 {
                     "tokenizer_class": "PreTrainedTokenizerFast",
                     "clean_up_tokenization_spaces": False,
+                    # Without it, a pair's second text could not be told from its first.
+                    "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
                     **{f"{part}_token": token for part, token in self.special_tokens.items()},
                 },
             )

@@ -68,23 +68,29 @@ def alphabet(batches: Batches, normalizer: Any, max_characters: int) -> list[str
     """The most frequent characters of the normalised texts, sorted; equally frequent ones by code point.
 
     The trainers of the `tokenizers` library would choose among equally frequent ones at random.
+
+    Raises:
+        ProlepsisError: there is no text.
     """
     counts: Counter[str] = Counter()
     for texts in batches:
         for text in texts:
             counts.update(normalizer.normalize_str(text))
+    if not counts:
+        raise ProlepsisError(
+            "There is no text to train a tokenizer on.",
+            remedy="Look at the corpus report: does the train split have documents?",
+        )
     by_frequency = sorted(counts, key=lambda character: (-counts[character], character))
     return sorted(by_frequency[:max_characters])
 
 
 def learn(engine: tokenizers.Tokenizer, batches: Batches, trainer: Any) -> None:
-    """Trains the engine in place.
-
-    Raises:
-        ProlepsisError: there is no text, or the vocabulary cannot hold the special tokens and the alphabet.
-    """
+    """Trains the engine in place; an error of the library becomes a `ProlepsisError`."""
     try:
         engine.train_from_iterator(batches, trainer)
+    except ProlepsisError:
+        raise  # from reading the texts
     except Exception as error:  # the library raises plain Exception
         raise ProlepsisError(
             f"The tokenizer cannot be trained: {error}",
@@ -96,6 +102,9 @@ def finish(engine: tokenizers.Tokenizer, plugin: str, config: TrainerConfig) -> 
     """Registers the special tokens and turns a trained engine into a `Tokenizer`.
 
     With `cls` and `sep` tokens, Hugging Face's encoding frames a text, or a pair of texts, as BERT does.
+
+    Raises:
+        ProlepsisError: the special tokens and the alphabet alone are more than the vocabulary was to have.
     """
     tokens = config.special_tokens
     engine.add_special_tokens(
@@ -107,6 +116,14 @@ def finish(engine: tokenizers.Tokenizer, plugin: str, config: TrainerConfig) -> 
             single=f"{first} $A {last}",
             pair=f"{first} $A {last} $B:1 {last}:1",
             special_tokens=[(token, engine.token_to_id(token)) for token in (first, last)],
+        )
+    size = engine.get_vocab_size(with_added_tokens=True)
+    if size > config.vocabulary_size:
+        raise ProlepsisError(
+            f"A vocabulary of {config.vocabulary_size} does not even hold the special tokens and single "
+            f"characters, which are {size}.",
+            where=f"{plugin}: vocabulary_size",
+            remedy="Raise 'vocabulary_size', or lower 'max_characters'.",
         )
     return Tokenizer(
         definition=engine.to_str(pretty=True),

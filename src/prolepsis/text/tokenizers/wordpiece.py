@@ -51,7 +51,7 @@ class WordPieceTrainer:
                 # The library numbers continuing characters in the order of a hash table, which differs from
                 # run to run, and ids decide which of two equally frequent pairs is merged. Given here, as
                 # if they were special, they have fixed ids.
-                special_tokens=special_tokens + _continuing(characters, pre_tokenizer),
+                special_tokens=special_tokens + _continuing(characters, learner),
                 initial_alphabet=characters,
                 limit_alphabet=len(characters),
                 continuing_subword_prefix=_CONTINUES,
@@ -71,7 +71,10 @@ def _engine(model: models.Model, normalizer: Any, pre_tokenizer: Any) -> tokeniz
     return engine
 
 
-def _continuing(characters: list[str], pre_tokenizer: Any) -> list[str]:
-    """`##c` for the characters that may stand inside a word: no punctuation, no white space."""
-    inside = [c for c in characters if len(pre_tokenizer.pre_tokenize_str(f"a{c}a")) == 1]
-    return [_CONTINUES + character for character in inside]
+def _continuing(characters: list[str], engine: tokenizers.Tokenizer) -> list[str]:
+    """`##c` for the characters that may stand inside a word: no punctuation, no CJK."""
+    return [_CONTINUES + character for character in characters if _is_one_word(f"a{character}a", engine)]
+
+
+def _is_one_word(text: str, engine: tokenizers.Tokenizer) -> bool:
+    return len(engine.pre_tokenizer.pre_tokenize_str(engine.normalizer.normalize_str(text))) == 1

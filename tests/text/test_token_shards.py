@@ -1,0 +1,245 @@
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.text.token_shards import (
+    TokenizedDocuments,
+    TokenShards,
+    TokenStream,
+    token_dtype,
+    write_token_shards,
+)
+
+Documents = Sequence[Sequence[int]]
+
+
+def batch(documents: Documents, split: str = "train", first: int = 0) -> TokenizedDocuments:
+    """Every other token starts a sentence; languages alternate between known and unknown."""
+    return TokenizedDocuments(
+        split=split,
+        ids=[f"{split}-{first + i}" for i in range(len(documents))],
+        languages=["en" if i % 2 else None for i in range(len(documents))],
+        tokens=[np.array(document, dtype=np.int32) for document in documents],
+        sentence_starts=[np.arange(0, len(document), 2, dtype=np.int32) for document in documents],
+    )
+
+
+def stream(*batches: TokenizedDocuments, vocabulary_size: int = 100) -> TokenStream:
+    return TokenStream(
+        batches, vocabulary_size=vocabulary_size, tokenizer_hash="0123abcd", special_ids={"pad": 0}
+    )
+
+
+def written(directory: Path, *batches: TokenizedDocuments, **options: Any) -> TokenShards:
+    shard_tokens = options.pop("shard_tokens", 1 << 20)
+    write_token_shards(directory, stream(*batches, **options), shard_tokens=shard_tokens)
+    return TokenShards.open(directory)
+
+
+@given(
+    documents=st.lists(st.lists(st.integers(0, 99), max_size=9), min_size=1, max_size=30),
+    shard_tokens=st.integers(1, 40),
+    batch_size=st.integers(1, 12),
+)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_written_is_read_whatever_the_shards(
+    tmp_path: Path, documents: list[list[int]], shard_tokens: int, batch_size: int
+) -> None:
+    batches = [batch(documents[i : i + batch_size], first=i) for i in range(0, len(documents), batch_size)]
+    split = written(tmp_path / "tokens", *batches, shard_tokens=shard_tokens).split("train")
+    assert split.num_documents == len(documents)
+    assert split.num_tokens == sum(map(len, documents))
+    assert split.offsets.tolist() == np.cumsum([0, *map(len, documents)]).tolist()
+    assert split.document_ids == [f"train-{i}" for i in range(len(documents))]
+    for i, document in enumerate(documents):
+        assert split.document(i).tolist() == document
+        assert split.sentence_starts(i).tolist() == list(range(0, len(document), 2))
+    flat = [token for document in documents for token in document]
+    assert split.tokens().tolist() == flat
+    for start in (0, 2, len(flat) // 2, len(flat)):
+        assert split.tokens(start, start + 5).tolist() == flat[start : start + 5]
+    assert all(shard.num_tokens < shard_tokens + 9 for shard in split.shards)
+
+
+def test_splits_are_kept_apart_in_their_order(tmp_path: Path) -> None:
+    shards = written(
+        tmp_path / "tokens",
+        batch([[1, 2], [3]]),
+        batch([[9]], "val"),
+        batch([[4]], first=2),
+    )
+    assert shards.splits == ["train", "val"]
+    assert [shards.split("train").document(i).tolist() for i in range(3)] == [[1, 2], [3], [4]]
+    assert shards.split("train").languages == [None, "en", None]
+    assert shards.split("val").document(0).tolist() == [9]
+    names = [
+        "meta.json",
+        "train-00000.parquet",
+        "train-00000.tokens",
+        "val-00000.parquet",
+        "val-00000.tokens",
+    ]
+    assert sorted(path.name for path in (tmp_path / "tokens").iterdir()) == names
+
+
+@pytest.mark.parametrize(
+    ("vocabulary_size", "dtype"), [(100, "uint16"), (65_536, "uint16"), (65_537, "uint32")]
+)
+def test_ids_take_two_bytes_up_to_65536_tokens(tmp_path: Path, vocabulary_size: int, dtype: str) -> None:
+    document = [0, vocabulary_size - 1]
+    shards = written(tmp_path / "tokens", batch([document]), vocabulary_size=vocabulary_size)
+    assert shards.meta["dtype"] == dtype
+    assert shards.split("train").document(0).tolist() == document
+    assert shards.split("train").document(0).dtype == token_dtype(vocabulary_size) == np.dtype(dtype)
+    raw = (tmp_path / "tokens" / "train-00000.tokens").read_bytes()
+    assert raw == np.array(document, dtype=f"<u{np.dtype(dtype).itemsize}").tobytes()
+
+
+def test_documents_are_read_only_views_of_the_file(tmp_path: Path) -> None:
+    split = written(tmp_path / "tokens", batch([[1, 2], [3]])).split("train")
+    assert isinstance(split.shards[0].tokens, np.memmap)
+    assert np.shares_memory(split.document(1), split.shards[0].tokens)
+    with pytest.raises(ValueError, match="read-only"):
+        split.document(0)[0] = 5
+
+
+def test_a_document_number_outside_the_split_is_refused(tmp_path: Path) -> None:
+    split = written(tmp_path / "tokens", batch([[1]])).split("train")
+    for number in (-1, 1):
+        with pytest.raises(IndexError, match="of 1 in the split 'train'"):
+            split.document(number)
+
+
+def test_the_index_is_plain_parquet(tmp_path: Path) -> None:
+    written(tmp_path / "tokens", batch([[1, 2, 3], [4]]))
+    index = pl.read_parquet(tmp_path / "tokens" / "train-00000.parquet")
+    assert index.schema == {
+        "id": pl.String,
+        "language": pl.String,
+        "offset": pl.Int64,
+        "length": pl.Int64,
+        "sentence_starts": pl.List(pl.Int32),
+    }
+    assert index.rows() == [("train-0", None, 0, 3, [0, 2]), ("train-1", "en", 3, 1, [0])]
+
+
+def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        written(tmp_path / name, batch([[1, 2, 3], [4]]), batch([[5]], "val"))
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
+    shards = written(tmp_path / "tokens", batch([[1]]))
+    shards.require_tokenizer("0123abcd")
+    with pytest.raises(ProlepsisError, match="made by the tokenizer 0123abcd, not by ffff") as caught:
+        shards.require_tokenizer("ffff")
+    assert "kedro run --pipelines tokenization" in str(caught.value)
+
+
+def test_a_split_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    with pytest.raises(ProlepsisError, match="no split 'val', only train"):
+        written(tmp_path / "tokens", batch([[1]])).split("val")
+
+
+@pytest.mark.parametrize("file", ["train-00000.tokens", "train-00000.parquet"])
+def test_a_truncated_file_is_refused_when_the_folder_is_opened(tmp_path: Path, file: str) -> None:
+    written(tmp_path / "tokens", batch([[1, 2, 3]]))
+    path = tmp_path / "tokens" / file
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ProlepsisError, match="truncated") as caught:
+        TokenShards.open(tmp_path / "tokens")
+    assert file in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    written(tmp_path / "tokens", batch([[1, 2, 3]]))
+    (tmp_path / "tokens" / "train-00000.tokens").unlink()
+    with pytest.raises(ProlepsisError, match="missing"):
+        TokenShards.open(tmp_path / "tokens")
+
+
+def test_a_changed_byte_is_found_by_verifying(tmp_path: Path) -> None:
+    shards = written(tmp_path / "tokens", batch([[1, 2, 3]]))
+    shards.verify()
+    path = tmp_path / "tokens" / "train-00000.tokens"
+    path.write_bytes(b"\x07" + path.read_bytes()[1:])
+    with pytest.raises(ProlepsisError, match="changed after it was written"):
+        TokenShards.open(tmp_path / "tokens").verify()
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        (None, "no token shards"),
+        ("{", "not the description"),
+        ("[]", "format"),
+        ('{"format_version": 99}', "format"),
+    ],
+)
+def test_a_folder_that_holds_no_token_shards_is_refused(
+    tmp_path: Path, meta: str | None, message: str
+) -> None:
+    if meta is not None:
+        (tmp_path / "meta.json").write_text(meta)
+    with pytest.raises(ProlepsisError, match=message):
+        TokenShards.open(tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [100, -1])
+def test_an_id_outside_the_vocabulary_is_refused_and_nothing_is_left(tmp_path: Path, wrong: int) -> None:
+    with pytest.raises(ProlepsisError, match=f"id {wrong} is not in a vocabulary of 100"):
+        written(tmp_path / "tokens", batch([[1], [wrong]]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_corpus_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(ProlepsisError, match="not a single document"):
+        written(tmp_path / "tokens")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_in_the_middle_leaves_the_old_folder(tmp_path: Path) -> None:
+    written(tmp_path / "tokens", batch([[1, 2, 3]]))
+
+    def failing() -> Iterator[TokenizedDocuments]:
+        yield batch([[4]])
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError, match="the power went"):
+        write_token_shards(tmp_path / "tokens", TokenStream(failing(), 100, "0123abcd", {}))
+    assert TokenShards.open(tmp_path / "tokens").split("train").document(0).tolist() == [1, 2, 3]
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+
+
+def test_the_stream_is_written_batch_by_batch(tmp_path: Path) -> None:
+    sizes = []
+
+    def watching() -> Iterator[TokenizedDocuments]:
+        for i in range(3):
+            yield batch([[i] * 4_000_000], first=i)
+            partial = next(path for path in tmp_path.iterdir() if path.name.endswith(".partial"))
+            sizes.append((partial / "train-00000.tokens").stat().st_size)
+
+    write_token_shards(tmp_path / "tokens", TokenStream(watching(), 100, "0123abcd", {}))
+    assert sizes == [8_000_000, 16_000_000, 24_000_000]
+
+
+def test_the_profile_counts_each_shard(tmp_path: Path) -> None:
+    shards = written(tmp_path / "tokens", batch([[1, 2, 3], [7]]), batch([[5]], "val"), shard_tokens=3)
+    assert shards.profile().rows() == [
+        ("train", "train-00000", 1, 3, 2, 3, 100),
+        ("train", "train-00001", 1, 1, 1, 7, 100),
+        ("val", "val-00000", 1, 1, 1, 5, 100),
+    ]
+    assert shards.special_ids == {"pad": 0}
+    assert json.loads((tmp_path / "tokens" / "meta.json").read_text())["tokenizer_hash"] == "0123abcd"
