@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
 from prolepsis import plugins
-from prolepsis.cli_stages import stages as command
+from prolepsis.cli_stages import stages
 from prolepsis.stages import KedroProject, StageGraph, build_stages, dvc_yaml
 
 _FILES = {
@@ -40,8 +41,11 @@ _FILES = {
         """,
     "src/{package}/__init__.py": "",
     "src/{package}/settings.py": """
+        from prolepsis.validation.hooks import ValidationHooks
+
         # Each would add a second to every run.
         DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")
+        HOOKS = (ValidationHooks(),)
         CONFIG_LOADER_ARGS = {{
             "base_env": "base",
             "default_run_env": "local",
@@ -120,7 +124,7 @@ _FILES = {
             for choice in options["steps"]:
                 value *= plugins.load("prolepsis.tokenizers", choice["plugin"]).factor
             curve = [{{"step": step, "loss": value / step}} for step in range(1, options["epochs"] + 1)]
-            return {{"value": value, "seed": seed}}, {{"value": value}}, curve
+            return {{"value": value, "seed": seed}}, {{"value": float(value)}}, curve
         """,
     "src/{package}/pipelines/train/pipeline.py": """
         from kedro.pipeline import Node, Pipeline
@@ -140,15 +144,16 @@ _FILES = {
         """,
     "src/{package}/pipelines/evaluate/__init__.py": "from .pipeline import create_pipeline\n",
     "src/{package}/pipelines/evaluate/nodes.py": """
-        def compare(total, mean):
-            return {{"ratio": total["value"] / mean["value"]}}
+        def compare(total, mean, results):
+            return {{"ratio": total["value"] / mean["value"], "validated": len(list(results.iterdir()))}}
         """,
     "src/{package}/pipelines/evaluate/pipeline.py": """
         from kedro.pipeline import Node, Pipeline
         from .nodes import compare
 
         def create_pipeline(**kwargs):
-            return Pipeline([Node(compare, ["total.model", "mean.model"], "comparison")])
+            inputs = ["total.model", "mean.model", "validation_results"]
+            return Pipeline([Node(compare, inputs, "comparison")])
         """,
     "conf/base/globals.yml": "data: data\nseed: 3\nunread: 1\n",
     "conf/base/parameters/demo.yml": "demo:\n  count: 5\n",
@@ -173,12 +178,22 @@ _FILES = {
           type: json.JSONDataset
           filepath: ${{globals:data}}/08_reporting/{{variant}}/metrics.json
           metadata: {{dvc: {{kind: metric}}}}
+          validator:
+            class: prolepsis.validation.SuiteValidator
+            "on": save
+            options:
+              suite: metrics
+              results_path: ${{globals:data}}/08_reporting/validation/{{variant}}.json
         "{{variant}}.curve":
           type: json.JSONDataset
           filepath: ${{globals:data}}/08_reporting/{{variant}}/curve.json
           metadata: {{dvc: {{kind: plot, x: step, y: loss, title: Loss}}}}
         """,
+    "conf/base/expectations/metrics.yml": "columns: {{value: Float64}}\n",
     "conf/base/catalog/evaluate.yml": """
+        validation_results:
+          type: prolepsis.io.FolderDataset
+          filepath: ${{globals:data}}/08_reporting/validation
         comparison:
           type: json.JSONDataset
           filepath: ${{globals:data}}/08_reporting/comparison.json
@@ -232,6 +247,10 @@ class MiniProject:
 
     def stages(self, *arguments: str) -> tuple[int, str]:
         """`kedro stages …` in this process: exit code and output."""
+        return self.call(stages, *arguments)
+
+    def call(self, command: click.Command, *arguments: str) -> tuple[int, str]:
+        """A command of Kedro's in this process: exit code and output."""
         done = CliRunner().invoke(command, list(arguments), obj=bootstrap_project(self.path))
         return done.exit_code, done.output
 

@@ -46,7 +46,8 @@ def test_nodes_without_namespace_beside_namespaces_are_a_stage_of_their_own(mini
 
         def create_pipeline(**kwargs):
             inner = Node(lambda x: x, "comparison", "result", name="repeat", namespace="later")
-            plain = Node(compare, ["total.model", "mean.model"], "comparison", name="compare")
+            inputs = ["total.model", "mean.model", "validation_results"]
+            plain = Node(compare, inputs, "comparison", name="compare")
             return Pipeline([plain, inner])
         """,
     )
@@ -66,6 +67,7 @@ def test_data_flows_by_files(mini: Any) -> None:
         "data/06_models/total.json": "total.model",
         "data/08_reporting/total/metrics.json": "total.metrics",
         "data/08_reporting/total/curve.json": "total.curve",
+        "data/08_reporting/validation/total.json": "total.metrics",
     }
     assert mini.plan().edges == {
         ("demo", "ingest"),
@@ -256,6 +258,17 @@ def test_results_of_a_validator_on_load_are_an_output_of_the_first_stage_that_lo
         name for name, stage in stages.items() if "conf/base/expectations/some_suite.yml" in stage.files
     ]
     assert readers == ["train-mean", "train-total"]
+
+
+def test_a_stage_may_read_the_folder_of_all_results_but_not_write_there(mini: Any) -> None:
+    assert "data/08_reporting/validation" in stage_of(mini, "evaluate").data
+    validator(mini, "ingest", 'numbers.json"', on="save", results="data/08_reporting/validation/numbers.json")
+    assert ("ingest", "evaluate") in mini.plan().edges
+    mini.replace("conf/base/catalog/evaluate.yml", "/comparison.json", "/validation/comparison.json")
+    told = problems_of(mini)
+    assert (
+        "evaluate reads data/08_reporting/validation and writes data/08_reporting/validation/compar" in told
+    )
 
 
 def test_a_validator_that_would_write_its_results_twice_is_a_problem(mini: Any) -> None:

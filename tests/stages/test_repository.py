@@ -88,9 +88,9 @@ def test_one_parameter_runs_its_stage_and_what_follows_and_an_experiment_does_th
 def test_metrics_and_plots_are_shown(clone: Any) -> None:
     table = clone.dvc("metrics", "show", "--json")
     assert json.loads(table)[""]["data"] == {
-        "data/08_reporting/comparison.json": {"data": {"ratio": 8.0}},
+        "data/08_reporting/comparison.json": {"data": {"ratio": 8.0, "validated": 2}},
         "data/08_reporting/mean/metrics.json": {"data": {"value": 2.5}},
-        "data/08_reporting/total/metrics.json": {"data": {"value": 20}},
+        "data/08_reporting/total/metrics.json": {"data": {"value": 20.0}},
     }
     clone.dvc("plots", "show", "-o", "plots")
     page = (clone.path / "plots" / "index.html").read_text()

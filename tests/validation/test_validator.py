@@ -196,6 +196,15 @@ def test_a_stream_is_passed_on_and_judged_at_its_end(project: Path) -> None:
         next(stream)
 
 
+def test_an_iterable_that_is_no_iterator_is_a_stream_too(project: Path) -> None:
+    class Shards:
+        def __iter__(self) -> Iterator[pl.DataFrame]:
+            yield pl.DataFrame({"n": [1]})
+
+    write_suite(project, columns={"n": "Int64"})
+    assert [frame["n"].to_list() for frame in SuiteValidator("things").validate(Shards())] == [[1]]
+
+
 def test_frames_of_a_stream_that_differ_are_refused(project: Path) -> None:
     write_suite(project, columns={"n": "Int64"})
     with pytest.raises(ProlepsisError, match=r"differ: \{'n': Int64\}, then \{'n': String\}"):

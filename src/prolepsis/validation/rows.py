@@ -90,6 +90,12 @@ class Sample:
         self._kept, self._held = [whole], whole.height
 
 
+def is_stream(data: Any) -> bool:
+    """Whether data is saved piece by piece, such as what a generator gives."""
+    whole = (pl.DataFrame, pl.LazyFrame, Mapping, list, tuple, str, bytes, Path)
+    return isinstance(data, Iterable) and not isinstance(data, whole) and not hasattr(data, "profile")
+
+
 def batch_of(item: Any) -> pl.DataFrame:
     """A frame, or a file as (name, content), of a stream that is being saved.
 

@@ -1,7 +1,7 @@
 """The validator that Kedro calls as a dataset is saved or loaded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_file
 from prolepsis.validation.checks import Result, check
 from prolepsis.validation.hooks import Place, place, project_path
-from prolepsis.validation.rows import Rows, Sample, batch_of, rows_of, select
+from prolepsis.validation.rows import Rows, Sample, batch_of, is_stream, rows_of, select
 from prolepsis.validation.suites import Suite, read_suite, suite_path
 
 
@@ -50,7 +50,7 @@ class SuiteValidator:
         path = suite_path(project, self._suite)
         suite = read_suite(path)
         judgement = _Judgement(suite, path, place(), self._results(project))
-        if isinstance(data, Iterator):
+        if is_stream(data):
             return judgement.watch(data)
         judgement.pass_on(rows_of(data, judgement.columns))
         return data
@@ -71,7 +71,7 @@ class _Judgement:
             {name for one in suite.expectations for name in (*one.columns, *one.condition_words)}
         )
 
-    def watch(self, stream: Iterator[Any]) -> Iterator[Any]:
+    def watch(self, stream: Iterable[Any]) -> Iterator[Any]:
         """Passes a stream on, and judges it at its end, before the dataset puts the file in its place."""
         sample = Sample()
         schema: pl.Schema | None = None
