@@ -34,7 +34,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Measures:
-    """A model's losses, whose means training minimises the sum of, and what else is worth knowing, by name."""
+    """A model's losses, the sum of whose means training minimises, and what else is worth knowing."""
 
     losses: dict[str, Measure]
     others: dict[str, Measure]

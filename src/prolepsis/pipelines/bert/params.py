@@ -1,0 +1,32 @@
+"""What a user writes under `bert:`."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, PositiveInt
+
+from prolepsis.plugins import PluginChoice
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.training.config import TrainingConfig
+
+
+class Objective(PluginChoice):
+    """What the model is asked while it is pretrained."""
+
+    group: ClassVar[str] = "prolepsis.pretraining_objectives"
+
+
+class BertParams(BaseModel):
+    """The pretraining of one BERT.
+
+    Attributes:
+        steps_per_epoch: optimizer steps from one validation to the next; null: one pass over the corpus.
+        validation_rows: the most rows of the validation split that are measured each time.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: BertConfig
+    objective: Objective
+    training: TrainingConfig
+    steps_per_epoch: PositiveInt | None = None
+    validation_rows: PositiveInt = 1024

@@ -1,0 +1,98 @@
+"""A small tokenizer, and token shards of documents made at random, for the tests of BERT."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.token_shards import TokenizedDocuments, TokenShards, TokenStream, write_token_shards
+from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
+
+Documents = Sequence[Sequence[Sequence[int]]]
+WriteShards = Callable[..., TokenShards]
+
+_WORDS = (
+    "the", "cat", "sat", "on", "a", "mat", "while", "seven", "large", "dogs",
+    "barked", "at", "our", "old", "moon", "above", "cold", "rivers",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    texts = [" ".join(np.random.default_rng(i).permutation(_WORDS)) for i in range(20)]
+    return WordPieceTrainer(WordPieceTrainer.Config(vocabulary_size=120)).train([texts])
+
+
+@pytest.fixture(scope="session")
+def random_documents(tokenizer: Tokenizer) -> Callable[[int, int], Documents]:
+    """`random_documents(seed, n)`: documents as lists of sentences as lists of ids, none of them special.
+
+    Each id is followed by the same other one nine times of ten, so there is something to learn.
+    """
+    size = tokenizer.vocabulary_size
+    following = dict(zip(range(5, size), np.random.default_rng(99).permutation(range(5, size)), strict=True))
+
+    def document(random: np.random.Generator) -> list[list[int]]:
+        sentences = []
+        for length in random.integers(3, 13, size=random.integers(1, 9)):
+            sentence = [int(random.integers(5, size))]
+            while len(sentence) < length:
+                follows = random.random() < 0.9
+                sentence.append(int(following[sentence[-1]] if follows else random.integers(5, size)))
+            sentences.append(sentence)
+        return sentences
+
+    def make(seed: int, num_documents: int) -> Documents:
+        random = np.random.default_rng(seed)
+        return [document(random) for _ in range(num_documents)]
+
+    return make
+
+
+@pytest.fixture
+def write_shards(tmp_path: Path, tokenizer: Tokenizer) -> WriteShards:
+    """`write_shards(train=documents, val=documents)`: shards of these documents, several to a split."""
+
+    def write(**splits: Documents) -> TokenShards:
+        batches = [_encoded(split, documents) for split, documents in splits.items()]
+        stream = TokenStream(batches, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
+        write_token_shards(tmp_path / "tokens", stream, shard_tokens=2_000)
+        return TokenShards.open(tmp_path / "tokens")
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def small_config(tokenizer: Tokenizer) -> BertConfig:
+    return BertConfig(
+        vocab_size=tokenizer.vocabulary_size,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=40,
+        initializer_range=0.3,  # large, so that outputs differ where they should
+    )
+
+
+def _encoded(split: str, documents: Documents) -> TokenizedDocuments:
+    lengths = [[len(sentence) for sentence in sentences] for sentences in documents]
+    return TokenizedDocuments(
+        split=split,
+        ids=[f"{split}-{number}" for number in range(len(documents))],
+        languages=[None] * len(documents),
+        tokens=[np.array([t for s in sentences for t in s], np.int32) for sentences in documents],
+        sentence_starts=[np.cumsum([0, *of])[: len(of)].astype(np.int32) for of in lengths],
+    )

@@ -1,0 +1,180 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.plugins import PluginChoice, load
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.masking import num_predictions
+from prolepsis.text.bert.objectives.mlm_nsp import (
+    MaskedLanguageModelNextSentence,
+    MaskedPairsBatch,
+    MaskedPairsPlan,
+)
+from prolepsis.text.token_shards import TokenSplit
+from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
+
+LENGTH = 40
+
+
+@pytest.fixture
+def split(write_shards: Callable[..., Any], random_documents: Callable[..., Any]) -> TokenSplit:
+    return write_shards(train=random_documents(1, 150)).split("train")
+
+
+@pytest.fixture
+def objective(tokenizer: Tokenizer) -> MaskedLanguageModelNextSentence:
+    config = MaskedLanguageModelNextSentence.Config(max_length=LENGTH, max_predictions=20)
+    return MaskedLanguageModelNextSentence(config, tokenizer)
+
+
+@pytest.fixture
+def plan(objective: MaskedLanguageModelNextSentence, split: TokenSplit) -> MaskedPairsPlan:
+    return objective.plan(split, seed=3, pass_index=0)
+
+
+def test_it_is_found_by_its_name() -> None:
+    class Objective(PluginChoice):
+        group = "prolepsis.pretraining_objectives"
+
+    assert load(Objective.group, "mlm_nsp") is MaskedLanguageModelNextSentence
+    with pytest.raises(ProlepsisError, match="max_lenght"):
+        Objective(plugin="mlm_nsp", config={"max_lenght": 128})
+
+
+def test_a_pass_has_every_example_once_and_rows_in_random_order(plan: MaskedPairsPlan) -> None:
+    whole = plan.batch(np.arange(len(plan)))
+    assert len(whole.first_positions) == len(plan.pairs)
+    assert whole.num_real_tokens == plan.num_real_tokens == plan.pairs.lengths.sum()
+    assert sorted(plan.order) == list(range(len(plan)))
+    assert plan.order.tolist() != sorted(plan.order)
+
+
+def test_rows_hold_framed_segments_with_types_and_positions_of_their_own(
+    plan: MaskedPairsPlan, tokenizer: Tokenizer
+) -> None:
+    rows = np.arange(len(plan))
+    batch, original = plan.batch(rows), unmasked(plan.batch(rows))
+    special = tokenizer.special_ids
+    for tokens, types, positions, numbers in zip(
+        original, batch.token_types, batch.positions, batch.example_numbers, strict=True
+    ):
+        assert (tokens[numbers == -1] == special["pad"]).all()
+        for number in range(int(numbers.max()) + 1):
+            inside = numbers == number
+            example, kinds = tokens[inside].tolist(), types[inside].tolist()
+            separators = [i for i, token in enumerate(example) if token == special["sep"]]
+            assert example[0] == special["cls"]
+            assert len(separators) == 2
+            assert separators[1] == len(example) - 1
+            assert kinds == [0] * (separators[0] + 1) + [1] * (len(example) - separators[0] - 1)
+            assert positions[inside].tolist() == list(range(len(example)))
+
+
+def test_the_hidden_tokens_are_as_many_as_berts_rule_says_and_never_special(
+    plan: MaskedPairsPlan, tokenizer: Tokenizer
+) -> None:
+    batch = plan.batch(np.arange(len(plan)))
+    assert len(batch.masked_positions) == sum(num_predictions(n, 0.15, 20) for n in plan.pairs.lengths)
+    assert len(set(batch.masked_positions.tolist())) == len(batch.masked_positions)
+    special = {tokenizer.special_ids[part] for part in ("cls", "sep", "pad")}
+    assert not special & set(batch.masked_targets.tolist())
+    masked = batch.token_ids.flatten()[batch.masked_positions] == tokenizer.special_ids["mask"]
+    assert 0.75 < float(masked.float().mean()) < 0.85
+
+
+def test_the_targets_and_labels_are_those_of_the_examples(plan: MaskedPairsPlan, split: TokenSplit) -> None:
+    rows = np.array([4, 0, 9])
+    batch = plan.batch(rows)
+    expected = [example for row in rows for example in plan.packed.row(plan.order[row])]
+    labels = [int(plan.pairs.is_random_next[example]) for example in expected]
+    assert batch.is_random_next.tolist() == labels
+    flat = unmasked(batch).flatten()
+    for example, first in zip(expected, batch.first_positions.tolist(), strict=True):
+        tokens, _ = plan.example(int(example))
+        assert flat[first : first + len(tokens)].tolist() == tokens.tolist()
+        document = split.document(int(plan.pairs.document_a[example]))
+        a = document[plan.pairs.start_a[example] : plan.pairs.stop_a[example]]
+        assert tokens[1 : 1 + len(a)].tolist() == a.tolist()
+
+
+def test_a_row_is_the_same_whenever_and_in_whatever_batch_it_is_made(
+    objective: MaskedLanguageModelNextSentence, split: TokenSplit
+) -> None:
+    together = objective.plan(split, 3, 0).batch(np.array([7, 2, 5]))
+    for place, row in enumerate((7, 2, 5)):
+        alone = objective.plan(split, 3, 0).batch(np.array([row]))
+        for name in ("token_ids", "token_types", "positions", "example_numbers"):
+            assert torch.equal(getattr(together, name)[place], getattr(alone, name)[0])
+        here = together.masked_positions // LENGTH == place
+        assert torch.equal(together.masked_targets[here], alone.masked_targets)
+
+
+def test_each_pass_hides_other_tokens_of_the_same_example(
+    objective: MaskedLanguageModelNextSentence, split: TokenSplit
+) -> None:
+    first = objective.plan(split, 3, 0)
+    again = MaskedPairsPlan(objective, split, first.pairs, first.packed, first.order, 3, 1)
+    rows = np.arange(len(first))
+    assert torch.equal(unmasked(first.batch(rows)), unmasked(again.batch(rows)))
+    shared = set(first.batch(rows).masked_positions.tolist()) & set(
+        again.batch(rows).masked_positions.tolist()
+    )
+    assert len(shared) < 0.25 * len(first.batch(rows).masked_positions)
+
+
+def test_losses_and_accuracies_are_those_of_the_whole_output(
+    objective: MaskedLanguageModelNextSentence, plan: MaskedPairsPlan, small_config: BertConfig
+) -> None:
+    torch.manual_seed(0)
+    model = objective.build_model(small_config).eval()
+    batch = plan.batch(np.arange(8)).to(torch.device("cpu"))
+    measures = objective.measure(model, batch)
+
+    mask = batch.example_numbers[:, None, :, None] == batch.example_numbers[:, None, None, :]
+    hidden = model.encoder(batch.token_ids, batch.token_types, batch.positions, mask)
+    labels = torch.full_like(batch.token_ids, -100).flatten()
+    labels[batch.masked_positions] = batch.masked_targets
+    scores = model.masked_logits(hidden).flatten(0, 1)
+    expected = functional.cross_entropy(scores, labels)
+    torch.testing.assert_close(measures.losses["masked_loss"].mean, expected)
+    right = (scores.argmax(-1) == labels).sum()
+    assert int(measures.others["masked_accuracy"].total) == int(right)
+
+    following = model.next_sentence_logits(hidden.flatten(0, 1)[batch.first_positions])
+    expected = functional.cross_entropy(following, batch.is_random_next)
+    torch.testing.assert_close(measures.losses["next_sentence_loss"].mean, expected)
+    assert measures.others["next_sentence_accuracy"].count == len(batch.first_positions)
+    torch.testing.assert_close(measures.loss, sum(measure.mean for measure in measures.losses.values()))
+
+
+def test_validation_hides_15_percent_whatever_training_hides(tokenizer: Tokenizer) -> None:
+    config = MaskedLanguageModelNextSentence.Config(masked_lm_probability=0.4, max_length=LENGTH)
+    validation = MaskedLanguageModelNextSentence(config, tokenizer).for_validation()
+    assert validation.config == config.model_copy(update={"masked_lm_probability": 0.15})
+
+
+def test_a_tokenizer_without_mask_and_separator_is_refused() -> None:
+    trainer = ByteLevelBytePairTrainer(
+        ByteLevelBytePairTrainer.Config(vocabulary_size=260, special_tokens={"pad": "[PAD]"})
+    )
+    with pytest.raises(ProlepsisError, match="lacks: cls, sep, mask"):
+        MaskedLanguageModelNextSentence(
+            MaskedLanguageModelNextSentence.Config(), trainer.train([["some text"]])
+        )
+
+
+def test_a_model_without_a_second_token_type_is_refused(objective: MaskedLanguageModelNextSentence) -> None:
+    with pytest.raises(ProlepsisError, match="two token types"):
+        objective.build_model(BertConfig(type_vocab_size=1))
+
+
+def unmasked(batch: MaskedPairsBatch) -> torch.Tensor:
+    tokens = batch.token_ids.clone().flatten()
+    tokens[batch.masked_positions] = batch.masked_targets
+    return tokens.view_as(batch.token_ids)

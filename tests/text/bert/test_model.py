@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.model import BertForPretraining, block_attention_mask
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"vocab_size": 8000, "hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2},
+        {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096},
+    ],
+)
+def test_it_has_as_many_parameters_as_transformers_bert(sizes: dict[str, int]) -> None:
+    transformers = pytest.importorskip("transformers")
+    with torch.device("meta"):
+        ours = BertForPretraining(BertConfig(**sizes))
+        theirs = transformers.BertForPreTraining(transformers.BertConfig(**sizes))
+    assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in theirs.parameters())
+
+
+def test_examples_that_share_a_row_do_not_see_each_other_nor_the_padding(small_config: BertConfig) -> None:
+    torch.manual_seed(0)
+    model = BertForPretraining(small_config).eval()
+    lengths = [7, 3, 11]
+    examples = [torch.randint(5, small_config.vocab_size, (1, length)) for length in lengths]
+    alone = [_encode(model, tokens, torch.zeros_like(tokens)) for tokens in examples]
+
+    padding = torch.zeros(1, 6, dtype=torch.int64)
+    tokens = torch.cat([*examples, padding], dim=1)
+    numbers = torch.from_numpy(np.repeat([0, 1, 2, -1], [*lengths, 6])[None])
+    packed = _encode(model, tokens, numbers)
+    assert torch.isfinite(packed).all()
+    for vectors, expected in zip(packed.split([*lengths, 6], dim=1), alone, strict=False):
+        torch.testing.assert_close(vectors, expected, rtol=1e-5, atol=1e-5)
+
+    # The test can tell: without the mask the same row gives other vectors.
+    positions = _positions(numbers)
+    unmasked = model.encoder(tokens, torch.zeros_like(tokens), positions)
+    assert (unmasked - packed).abs().max() > 1e-2
+
+
+def test_the_output_of_hidden_tokens_is_tied_to_the_embeddings(small_config: BertConfig) -> None:
+    model = BertForPretraining(small_config)
+    model.masked_logits(torch.randn(3, small_config.hidden_size)).sum().backward()
+    gradient = model.encoder.token_embeddings.weight.grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
+def test_weights_start_from_a_normal_distribution_cut_at_two_deviations() -> None:
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=2000, hidden_size=64, num_hidden_layers=1, num_attention_heads=2)
+    weights = BertForPretraining(config).encoder.token_embeddings.weight.detach()
+    assert float(weights.abs().max()) <= 2 * config.initializer_range
+    # The deviation of a standard normal distribution cut at 2 is 0.8796.
+    assert float(weights.std()) == pytest.approx(0.8796 * config.initializer_range, rel=0.01)
+    layer = BertForPretraining(config).encoder.layers[0]
+    assert float(layer.expand.bias.detach().abs().max()) == 0
+
+
+def test_dropout_acts_in_training_only(small_config: BertConfig) -> None:
+    torch.manual_seed(0)
+    model = BertForPretraining(small_config)
+    tokens = torch.randint(5, small_config.vocab_size, (2, 9))
+    numbers = torch.zeros_like(tokens)
+    assert not torch.equal(_encode(model.train(), tokens, numbers), _encode(model, tokens, numbers))
+    assert torch.equal(_encode(model.eval(), tokens, numbers), _encode(model, tokens, numbers))
+
+
+def _encode(model: BertForPretraining, tokens: Tensor, example_numbers: Tensor) -> Tensor:
+    vectors: Tensor = model.encoder(
+        tokens, torch.zeros_like(tokens), _positions(example_numbers), block_attention_mask(example_numbers)
+    )
+    return vectors
+
+
+def _positions(example_numbers: Tensor) -> Tensor:
+    rows = [[row[: i + 1].count(n) - 1 for i, n in enumerate(row)] for row in example_numbers.tolist()]
+    return torch.tensor(rows)
