@@ -18,9 +18,10 @@ from prolepsis.action.evaluation.videos import (
     evaluate_detection,
     mean_anticipation,
 )
+from prolepsis.action.sampling import SamplingConfig
 from prolepsis.action.scoring import score_videos
 from prolepsis.action.standardisation import FeatureMoments, StandardisedDetector, feature_moments
-from prolepsis.action.windows import LabelledVideo, SamplingConfig, WindowSampler
+from prolepsis.action.windows import LabelledVideo, WindowSampler
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
 from prolepsis.training.device import resolve_precision, seed_everything
@@ -149,6 +150,7 @@ def train_detector(
         "config": specification.config.model_dump(mode="json"),
         "input_size": detector.input_size,
         "num_classes": detector.num_classes,
+        "num_parameters": sum(parameter.numel() for parameter in detector.parameters()),
         "class_names": list(class_names),
         "standardised": specification.standardise,
         "best_epoch": result.best_epoch,

@@ -12,9 +12,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from prolepsis.action.detectors.base import WindowBatch
+from prolepsis.action.sampling import SamplingConfig
 from prolepsis.errors import ProlepsisError
 
 
@@ -33,22 +33,6 @@ class LabelledVideo:
     features: npt.NDArray[np.floating]
     labels: npt.NDArray[np.uint8]
     ignore: npt.NDArray[np.bool_]
-
-
-class SamplingConfig(BaseModel):
-    """Which pieces of the training videos make an epoch."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    window_steps: int = Field(64, ge=1, description="steps of a window whose predictions are learnt from")
-    partial_windows: bool = Field(
-        False,
-        description="also use the shorter windows at a video's start and end, and windows whose history"
-        " begins before the video (with zero features); without them short videos may give nothing",
-    )
-    scored_fraction: float = Field(
-        1.0, gt=0, le=1, description="share of a window's steps that is learnt from, drawn anew every epoch"
-    )
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ class OadTR(Detector):
         decoded = queries.expand(len(window), -1, -1)
         for layer in self.decoder:
             decoded = layer(decoded, tokens)
-        decoded = self.decoder_norm(decoded)
+        decoded = self.dropout(self.decoder_norm(decoded))
         scores = self.classifier(torch.cat([tokens[:, -1], decoded.mean(dim=1)], dim=-1))
         return scores, self.decoder_classifier(decoded)
 
@@ -243,4 +243,4 @@ def _attention(
 
 def _split(tensor: Tensor, heads: int) -> Tensor:
     """`[N, L, H]` as `[N, heads, L, H / heads]`."""
-    return tensor.view(*tensor.shape[:2], heads, -1).transpose(1, 2)
+    return tensor.view(*tensor.shape[:2], heads, tensor.shape[-1] // heads).transpose(1, 2)

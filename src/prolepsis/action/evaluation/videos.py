@@ -2,7 +2,7 @@
 
 Which frames count moves the figures. By default every frame of every video does, except those marked as
 ignored (ambiguous); this is the protocol of TRN, LSTR, TeSTra, MAT and MiniROAD. OadTR's official evaluation
-leaves out the first 63 and the last 8 frames of each video: `Protocol(skip_first=63, skip_last=8)`.
+leaves out the first 63 and the last 9 frames of each video: `Protocol(skip_first=63, skip_last=9)`.
 """
 
 from collections.abc import Sequence

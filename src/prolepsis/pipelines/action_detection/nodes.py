@@ -1,0 +1,70 @@
+"""Train a detector, and score the videos that it was not trained on."""
+
+from typing import Any
+
+import polars as pl
+
+from prolepsis.pipelines.action_detection.params import DetectorParams
+
+SCORED_SPLITS = ("val", "test")
+
+
+def train_detector(
+    frame_features: Any, frame_labels: pl.DataFrame, class_names: list[str], parameters: DetectorParams
+) -> tuple[Any, list[dict[str, float]], dict[str, Any]]:
+    """Trains on the train split; the epoch kept is the best one on the val split.
+
+    Returns:
+        The model (a `prolepsis.training.saved_model.SavedModel`), a row of curves per epoch, and the metrics.
+    """
+    from prolepsis.action import training
+    from prolepsis.action.tables import labelled_videos
+
+    specification = training.DetectorSpecification(
+        plugin=parameters.plugin,
+        config=parameters.configuration(),
+        sampling=parameters.sampling,
+        standardise=parameters.standardise,
+        feature_noise=parameters.feature_noise,
+    )
+    model, result = training.train_detector(
+        specification,
+        labelled_videos(frame_labels, frame_features, "train"),
+        labelled_videos(frame_labels, frame_features, "val"),
+        class_names,
+        parameters.training_configuration(),
+    )
+    metrics = {
+        "parameters": model.metadata["num_parameters"],
+        "steps": result.steps,
+        "best_epoch": result.best_epoch,
+        "validation": result.best_metrics,
+    }
+    return model, result.history, metrics
+
+
+def score_videos(
+    frame_features: Any, frame_labels: pl.DataFrame, model: Any, parameters: DetectorParams
+) -> Any:
+    """Scores the videos of the val and test splits while they are written.
+
+    Returns:
+        An iterator over one frame per video.
+    """
+    from prolepsis.action import scoring, training
+    from prolepsis.action.tables import score_frames
+    from prolepsis.training.device import resolve_device, resolve_precision
+    from prolepsis.training.progress import track
+
+    config = parameters.training_configuration()
+    device = resolve_device(config.device)
+    rows = frame_labels.filter(pl.col("split").is_in(SCORED_SPLITS))
+    videos = rows["video"].unique().to_list()
+    scores = scoring.score_videos(
+        training.load_detector(model),
+        frame_features,
+        videos,
+        device,
+        resolve_precision(config.precision, device),
+    )
+    return score_frames(track(scores, f"Scoring with {parameters.plugin}", len(videos), "videos"), rows)

@@ -1,0 +1,92 @@
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prolepsis.action.detectors.base import WindowBatch
+from prolepsis.action.detectors.trn import TRN
+
+
+def small(**changes: object) -> TRN:
+    torch.manual_seed(0)
+    config = {"hidden_size": 6, "decoder_steps": 3, "linear_std": 0.3} | changes
+    return TRN(TRN.Config(**config), input_size=5, num_classes=4).eval()
+
+
+def plain_trn(model: TRN, features: Tensor) -> tuple[Tensor, Tensor]:
+    """The published step as a loop of torch's cells: nothing hoisted, nothing shared."""
+    batch, width = len(features), model.feature_size
+    hidden = cell = torch.zeros(batch, 6)
+    future = torch.zeros(batch, width)
+    scores, decoded = [], []
+    for feature in features.unbind(1):
+        fused = torch.cat([functional.relu(model.feature_layer(feature)), future], 1)
+        hidden, cell = model.encoder(fused, (hidden, cell))
+        scores.append(model.classifier(hidden))
+        decoder_hidden = functional.relu(model.hidden_to_decoder(hidden))
+        decoder_cell = functional.relu(model.cell_to_decoder(cell))
+        inputs, future, steps = torch.zeros(batch, 6), torch.zeros(batch, width), []
+        for _ in range(model.config.decoder_steps):
+            decoder_hidden, decoder_cell = model.decoder(inputs, (decoder_hidden, decoder_cell))
+            steps.append(model.classifier(decoder_hidden))
+            inputs = functional.relu(model.scores_to_decoder(steps[-1]))
+            future = future + functional.relu(model.decoder_to_future(decoder_hidden))
+        future = future / model.config.decoder_steps
+        decoded.append(torch.stack(steps, 1))
+    return torch.stack(scores, 1), torch.stack(decoded, 1)
+
+
+@pytest.mark.parametrize(("input_size", "millions"), [(4096, 402.92), (3072, 357.83)])
+def test_the_papers_model_has_the_published_number_of_parameters(input_size: int, millions: float) -> None:
+    with torch.device("meta"):
+        model = TRN(TRN.Config(), input_size=input_size, num_classes=22)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_it_computes_the_published_step() -> None:
+    model = small(decoder_targets="future")
+    features = torch.randn(3, 7, 5)
+    output = model(features, torch.ones(3, 7, dtype=torch.bool))
+    scores, decoded = plain_trn(model, features)
+    torch.testing.assert_close(output.scores, scores)
+    torch.testing.assert_close(output.anticipation, decoded)
+
+
+def test_the_decoder_step_about_the_current_frame_is_no_anticipation() -> None:
+    model = small(decoder_targets="current")
+    features = torch.randn(2, 4, 5)
+    _, decoded = plain_trn(model, features)
+    output = model(features, torch.ones(2, 4, dtype=torch.bool))
+    torch.testing.assert_close(output.anticipation, decoded[:, :, 1:])
+
+
+@pytest.mark.parametrize(("targets", "first"), [("current", 0), ("future", 1)])
+def test_the_loss_is_the_encoders_plus_the_decoders_mean(targets: str, first: int) -> None:
+    model = small(decoder_targets=targets, decoder_weight=0.7)
+    assert model.horizon == 2 + first
+    classes = torch.randint(4, (2, 6 + model.horizon))
+    batch = WindowBatch(
+        torch.randn(2, 6, 5),
+        torch.ones(2, 6, dtype=torch.bool),
+        functional.one_hot(classes, 4).float(),
+        torch.ones(2, 6 + model.horizon, dtype=torch.bool),
+        torch.ones(2, 6, dtype=torch.bool),
+    )
+    scores, decoded = plain_trn(model, batch.features)
+    expected = functional.cross_entropy(scores.flatten(0, 1), classes[:, :6].flatten())
+    ahead = torch.stack([classes[:, first + f : first + f + 6] for f in range(3)], 2)
+    expected = expected + 0.7 * functional.cross_entropy(decoded.flatten(0, 2), ahead.flatten())
+    torch.testing.assert_close(model.loss(batch)[0], expected)
+
+
+def test_weights_start_as_in_the_official_code() -> None:
+    torch.manual_seed(0)
+    model = TRN(TRN.Config(hidden_size=64), input_size=64, num_classes=22)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            assert module.weight.std().item() == pytest.approx(0.001, rel=0.15)
+        if isinstance(module, nn.LSTMCell):
+            for weight in (module.weight_ih, module.weight_hh):
+                columns = weight.T @ weight
+                torch.testing.assert_close(columns, torch.eye(len(columns)), atol=1e-4, rtol=0)
+            assert module.bias_ih.std().item() == pytest.approx(1.0, rel=0.2)
