@@ -1,0 +1,112 @@
+"""A split's documents in blocks: the unit of work, of the progress bar and of a thread."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from prolepsis.text.token_shards import TokenSplit
+
+_BLOCK_TOKENS = 1 << 13
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some whole documents of one shard.
+
+    Attributes:
+        number: from 0 within the split.
+        tokens: ids, a view of the shard's file `[N]`.
+        offsets: where each document begins in `tokens`, and the last ends, int64 `[documents + 1]`.
+    """
+
+    number: int
+    tokens: NDArray[Any]
+    offsets: NDArray[np.int64]
+
+
+class Rates(NamedTuple):
+    """The learning rate of a block: `first` at its first token, `fall` less with each, at least `floor`."""
+
+    first: float = 0.0
+    fall: float = 0.0
+    floor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Pairs of words seen, and the sum of their losses in nats."""
+
+    loss: float = 0.0
+    pairs: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.loss + other.loss, self.pairs + other.pairs)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean loss of a pair, or None if there was none."""
+        return self.loss / self.pairs if self.pairs else None
+
+
+class Engine(Protocol):
+    """Holds the two tables of skip-gram and trains them, block by block.
+
+    The loss of a pair, with `x` the input vector of the context word, `o` the output vector of the centre
+    word and `n` those of its noise words, is `-log s(x·o) - sum log s(-x·n)`, `s` the logistic function. A
+    noise word that is the centre word itself is left out.
+    """
+
+    def run(self, block: Block, rates: Rates, seed: int) -> Tally:
+        """Trains on a block; its losses are those before each update. A rate of zero only measures."""
+        ...
+
+    def tables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Input and output vectors, float32 `[V, dimension]` each."""
+        ...
+
+
+class Blocks:
+    """All documents of a split in blocks of about `block_tokens`; a longer document is a block by itself.
+
+    A block can be taken in any order: a corpus often comes sorted, by language or source, and training in that
+    order forgets the first while it learns the last.
+    """
+
+    def __init__(self, split: TokenSplit, block_tokens: int = _BLOCK_TOKENS) -> None:
+        self._split = split
+        bounds = [_document_bounds(shard.offsets, block_tokens) for shard in split.shards]
+        self._shards = np.repeat(np.arange(len(bounds)), [len(part) - 1 for part in bounds])
+        self._first = np.concatenate([part[:-1] for part in bounds])
+        self._last = np.concatenate([part[1:] for part in bounds])
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    def __getitem__(self, number: int) -> Block:
+        shard = self._split.shards[self._shards[number]]
+        offsets = shard.offsets[self._first[number] : self._last[number] + 1]
+        return Block(number, shard.tokens[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def shuffled(self, seed: int) -> Iterator[Block]:
+        """Every block once, in an order that depends on the seed."""
+        for number in np.random.default_rng(seed).permutation(len(self)):
+            yield self[int(number)]
+
+
+def _document_bounds(offsets: NDArray[np.int64], block_tokens: int) -> NDArray[np.int64]:
+    """Where each block's documents begin, and the last one's end, in the documents of a shard."""
+    bounds = [0]
+    num_documents = len(offsets) - 1
+    while bounds[-1] < num_documents:
+        end = int(np.searchsorted(offsets, offsets[bounds[-1]] + block_tokens, side="right")) - 1
+        bounds.append(max(bounds[-1] + 1, end))
+    return np.array(bounds, dtype=np.int64)
+
+
+def initial_tables(rows: int, dimension: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Input vectors uniform in ±0.5 / dimension, output vectors zero, as in word2vec.c."""
+    uniform = np.random.default_rng(seed).random((rows, dimension), dtype=np.float32)
+    return (uniform - np.float32(0.5)) / np.float32(dimension), np.zeros((rows, dimension), np.float32)

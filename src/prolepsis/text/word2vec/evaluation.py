@@ -1,0 +1,218 @@
+"""Intrinsic scores of word vectors: word similarity and analogies, computed as gensim does.
+
+Words are compared without regard to case, the most frequent form standing for all. What is not in the
+vocabulary is left out and shows in the coverage, which belongs beside every score.
+"""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.text.word2vec.vectors import WordVectors
+
+_QUESTIONS_AT_ONCE = 512
+
+
+def locate_evaluation_set(reference: str) -> Path:
+    """The file that `reference` names: a path, or `package:path`, a file inside an installed package.
+
+    The package is found, never imported.
+
+    Raises:
+        ProlepsisError: the package is not installed, or has no such file.
+    """
+    package, separator, inside = reference.rpartition(":")
+    if not separator:
+        path = Path(reference)
+    else:
+        specification = find_spec(package)
+        if specification is None or not specification.submodule_search_locations:
+            raise ProlepsisError(
+                f"The evaluation set {reference!r} lies in the package {package!r}, which is not installed.",
+                where="word2vec.evaluation",
+                remedy="pip install 'prolepsis[demo]', or name files of your own",
+            )
+        path = Path(specification.submodule_search_locations[0]) / inside
+    if not path.is_file():
+        raise ProlepsisError(
+            f"There is no evaluation set {reference!r}.",
+            where=path,
+            remedy="name a file, or package:path of one inside an installed package",
+        )
+    return path
+
+
+def score_similarity(vectors: WordVectors, file: Path) -> dict[str, Any]:
+    """Spearman's rank correlation of cosines with people's judgements.
+
+    Args:
+        file: lines `word <tab> word <tab> judgement`; those that begin with # are comments.
+
+    Returns:
+        `spearman` (None for fewer than two known pairs), `pairs`, `covered`, `coverage`.
+    """
+    row_of = _rows_without_case(vectors, len(vectors))
+    judgements, cosines = [], []
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    for number, line in enumerate(lines, start=1):
+        first, second, judgement = _similarity_line(line, file, number)
+        if first in row_of and second in row_of:
+            judgements.append(judgement)
+            pair = vectors.unit_vectors[[row_of[first], row_of[second]]]
+            cosines.append(float(pair[0] @ pair[1]))
+    return {
+        "spearman": _spearman(judgements, cosines),
+        "pairs": len(lines),
+        "covered": len(judgements),
+        "coverage": len(judgements) / len(lines) if lines else 0.0,
+    }
+
+
+def score_analogies(vectors: WordVectors, file: Path, restrict_to: int) -> dict[str, Any]:
+    """How often the word nearest to `b - a + c` (3CosAdd on unit vectors) is `d`, for questions `a b c d`.
+
+    Args:
+        file: a question a line, in sections that begin with `: name`.
+        restrict_to: only this many most frequent words are asked about and are possible answers.
+
+    Returns:
+        `accuracy` over the questions whose four words are known (None if there is none), `questions`,
+        `answered`, `coverage`, `restricted_to`, and `sections`, the same for each.
+    """
+    questions = _read_questions(file)
+    row_of = _rows_without_case(vectors, restrict_to)
+    units = vectors.unit_vectors[:restrict_to]
+    # Words that differ in case only are one answer: rows of the same form have the same number.
+    forms = np.array([row_of[word.upper()] for word in vectors.words[:restrict_to]], dtype=np.int64)
+    sections = {}
+    for name, words in questions.items():
+        rows = [[row_of[w] for w in question] for question in words if all(w in row_of for w in question)]
+        correct = _count_correct(units, forms, np.array(rows, dtype=np.int64).reshape(-1, 4))
+        sections[name] = _accuracy(correct, len(rows), len(words))
+    correct, answered, asked = (
+        sum(section[key] for section in sections.values()) for key in ("correct", "answered", "questions")
+    )
+    return {**_accuracy(correct, answered, asked), "restricted_to": len(units), "sections": sections}
+
+
+def neighbour_table(vectors: WordVectors, words: list[str], count: int) -> pl.DataFrame:
+    """The nearest whole words of each of `words` that has a vector.
+
+    Returns:
+        A row per word: `word`, `language`, `occurrences`, `neighbours` (nearest first, with their cosines, as
+        text) and `nearest_cosine`.
+    """
+    rows = []
+    for word in words:
+        if word in vectors.rows:
+            row, neighbours = vectors.rows[word], vectors.neighbours(word, count)
+            text = ", ".join(f"{neighbour} {cosine:.2f}" for neighbour, cosine in neighbours)
+            nearest = neighbours[0][1] if neighbours else None
+            rows.append((word, vectors.languages[row], int(vectors.counts[row]), text, nearest))
+    schema = {
+        "word": pl.String,
+        "language": pl.String,
+        "occurrences": pl.Int64,
+        "neighbours": pl.String,
+        "nearest_cosine": pl.Float64,
+    }
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def frequent_words(vectors: WordVectors, per_language: int, min_letters: int) -> list[str]:
+    """The most frequent whole words of each language that have `min_letters` or more.
+
+    Short words are mostly function words, whose place tells a reader little.
+    """
+    chosen: Mapping[str | None, list[str]] = {
+        language: [] for language in sorted(set(vectors.languages), key=str)
+    }
+    for word, language, is_whole in zip(vectors.words, vectors.languages, vectors.is_whole_word, strict=True):
+        if is_whole and len(word) >= min_letters and len(chosen[language]) < per_language:
+            chosen[language].append(word)
+    return [word for words in chosen.values() for word in words]
+
+
+def principal_plane(vectors: WordVectors, words: list[str]) -> NDArray[np.float64]:
+    """The words' unit vectors in the plane of their two principal components, float64 `[len(words), 2]`."""
+    points = vectors.unit_vectors[[vectors.rows[word] for word in words]].astype(np.float64)
+    centred = points - points.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    # An axis has no direction of its own; with its largest entry positive, equal vectors give equal pictures.
+    plane = axes[:2]
+    plane *= np.sign(plane[np.arange(len(plane)), np.abs(plane).argmax(axis=1)])[:, None]
+    return np.asarray(centred @ plane.T)
+
+
+def _rows_without_case(vectors: WordVectors, limit: int) -> dict[str, int]:
+    """The first, hence most frequent, row of each upper-cased word among the first `limit`."""
+    rows: dict[str, int] = {}
+    for row, word in enumerate(vectors.words[:limit]):
+        rows.setdefault(word.upper(), row)
+    return rows
+
+
+def _similarity_line(line: str, file: Path, number: int) -> tuple[str, str, float]:
+    try:
+        first, second, judgement = line.split("\t")
+        return first.upper(), second.upper(), float(judgement)
+    except ValueError as error:
+        raise ProlepsisError(
+            f"This is not a pair of words and a judgement: {line!r}",
+            where=f"{file}, pair {number}",
+            remedy="write word <tab> word <tab> number on each line",
+        ) from error
+
+
+def _read_questions(file: Path) -> dict[str, list[list[str]]]:
+    """The upper-cased questions of each section."""
+    sections: dict[str, list[list[str]]] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.startswith(":"):
+            section = sections.setdefault(line.lstrip(": ").strip(), [])
+        elif line.strip():
+            words = line.upper().split()
+            if len(words) != 4 or not sections:
+                raise ProlepsisError(
+                    f"This is not an analogy: {line!r}",
+                    where=f"{file}, line {number}",
+                    remedy="write four words on a line, below a line ': section'",
+                )
+            section.append(words)
+    return sections
+
+
+def _count_correct(units: NDArray[np.float32], forms: NDArray[np.int64], questions: NDArray[np.int64]) -> int:
+    correct = 0
+    for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
+        asked = questions[start : start + _QUESTIONS_AT_ONCE]
+        a, b, c, expected = asked.T
+        cosines = (units[b] - units[a] + units[c]) @ units.T
+        for given in (a, b, c):
+            cosines[forms[given][:, None] == forms] = -np.inf
+        correct += int((forms[cosines.argmax(axis=1)] == forms[expected]).sum())
+    return correct
+
+
+def _accuracy(correct: int, answered: int, questions: int) -> dict[str, Any]:
+    return {
+        "accuracy": correct / answered if answered else None,
+        "correct": correct,
+        "answered": answered,
+        "questions": questions,
+        "coverage": answered / questions if questions else 0.0,
+    }
+
+
+def _spearman(first: list[float], second: list[float]) -> float | None:
+    """Pearson's correlation of the ranks, ties at their mean rank; None where it is not defined."""
+    ranks = [pl.Series(values).rank("average").to_numpy() for values in (first, second)]
+    if len(first) < 2 or any(np.ptp(values) == 0.0 for values in ranks):
+        return None
+    return float(np.corrcoef(ranks)[0, 1])

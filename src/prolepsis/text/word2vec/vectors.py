@@ -1,0 +1,147 @@
+"""Trained word vectors: in memory, and as a folder that this project and others read.
+
+vectors.safetensors   `vectors` float32 [V, dimension]
+vocabulary.parquet    word, count, language: one row per vector, most frequent first
+config.json           what made them, and their scores in training
+vectors.txt           word2vec's text format, for gensim and everything else that reads it
+
+>>> vectors = WordVectors.load(Path("data/06_models/word_vectors"))     # doctest: +SKIP
+>>> vectors.neighbours("river", count=3)                                # doctest: +SKIP
+[('valley', 0.74), ('rivers', 0.73), ('tributary', 0.71)]
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.files import atomic_directory, read_json, write_json
+
+CONTINUATION = "##"
+_VECTORS, _VOCABULARY, _CONFIG, _TEXT = (
+    "vectors.safetensors",
+    "vocabulary.parquet",
+    "config.json",
+    "vectors.txt",
+)
+_VOCABULARY_SCHEMA = {"word": pl.String, "count": pl.Int64, "language": pl.String}
+
+
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """A vector for each word.
+
+    Attributes:
+        words: unique names without white space, most frequent first; a piece that continues a word begins
+        with `##`.
+        counts: occurrences in the training split, int64 `[V]`.
+        languages: the language in which each word is relatively most frequent, None where no document has
+        one.
+        vectors: float32 `[V, dimension]`.
+        metadata: JSON-like; what made them.
+    """
+
+    words: list[str]
+    counts: NDArray[np.int64]
+    languages: list[str | None]
+    vectors: NDArray[np.float32]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def dimension(self) -> int:
+        return int(self.vectors.shape[1])
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each word."""
+        return {word: row for row, word in enumerate(self.words)}
+
+    @cached_property
+    def unit_vectors(self) -> NDArray[np.float32]:
+        """The vectors at length 1, so that a product is a cosine."""
+        lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        return np.asarray(self.vectors / np.maximum(lengths, np.finfo(np.float32).tiny))
+
+    @cached_property
+    def is_whole_word(self) -> NDArray[np.bool_]:
+        """Which names are words to a person: letters only, not a piece inside a word `[V]`."""
+        return np.array([word.isalpha() for word in self.words], dtype=bool)
+
+    def neighbours(self, word: str, count: int = 10) -> list[tuple[str, float]]:
+        """The whole words whose vectors have the largest cosine with that of `word`.
+
+        Raises:
+            ProlepsisError: the word has no vector.
+        """
+        if word not in self.rows:
+            raise ProlepsisError(
+                f"The word {word!r} has no vector.",
+                remedy="it is too rare or split by the tokenizer: lower min_count, or enlarge its vocabulary",
+            )
+        row = self.rows[word]
+        cosines = self.unit_vectors @ self.unit_vectors[row]
+        cosines[~self.is_whole_word] = -np.inf
+        cosines[row] = -np.inf
+        best = np.argsort(-cosines, kind="stable")[:count]
+        return [(self.words[i], float(cosines[i])) for i in best if np.isfinite(cosines[i])]
+
+    def save(self, directory: Path) -> None:
+        """Writes the folder, whole or not at all."""
+        with atomic_directory(directory) as temporary:
+            save_file({"vectors": np.ascontiguousarray(self.vectors)}, temporary / _VECTORS)
+            columns = {"word": self.words, "count": self.counts, "language": self.languages}
+            pl.DataFrame(columns, schema=_VOCABULARY_SCHEMA).write_parquet(temporary / _VOCABULARY)
+            write_json(temporary / _CONFIG, self.metadata)
+            with (temporary / _TEXT).open("w", encoding="utf-8") as file:
+                file.write(f"{len(self)} {self.dimension}\n")
+                for word, vector in zip(self.words, self.vectors, strict=True):
+                    # Nine digits bring a float32 back exactly.
+                    file.write(word + " " + " ".join(f"{value:.9g}" for value in vector.tolist()) + "\n")
+
+    @classmethod
+    def load(cls, directory: Path) -> "WordVectors":
+        """Reads a folder that `save` wrote; raises ProlepsisError if it is not one."""
+        try:
+            vectors = load_file(directory / _VECTORS)["vectors"]
+            vocabulary = pl.read_parquet(directory / _VOCABULARY)
+            metadata = read_json(directory / _CONFIG)
+            if len(vectors) != len(vocabulary):
+                raise ValueError(f"{len(vectors)} vectors for {len(vocabulary)} words")
+            words, languages = vocabulary["word"].to_list(), vocabulary["language"].to_list()
+            return cls(words, vocabulary["count"].to_numpy(), languages, vectors, metadata)
+        except (SafetensorError, pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
+            raise ProlepsisError(
+                f"These are not word vectors: {error}",
+                where=directory,
+                remedy="train them again with 'kedro run --pipelines word2vec'",
+            ) from error
+
+    def profile(self) -> pl.DataFrame:
+        """One row per word: `word`, `count`, `language`, `norm`, `finite`."""
+        norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1)
+        columns = {"word": self.words, "count": self.counts, "language": self.languages}
+        return pl.DataFrame(columns, schema=_VOCABULARY_SCHEMA).with_columns(
+            norm=pl.Series(norms, dtype=pl.Float64), finite=pl.Series(np.isfinite(norms))
+        )
+
+
+def unique_names(names: Sequence[str], ids: Sequence[int]) -> list[str]:
+    """Names that a text format can hold: white space as `<0A>`, and `<id>` after one that is there twice."""
+    visible = ["".join(f"<{ord(c):02X}>" if c.isspace() else c for c in name) for name in names]
+    times = Counter(visible)
+    return [
+        f"{name}<{token_id}>" if times[name] > 1 or not name else name
+        for name, token_id in zip(visible, ids, strict=True)
+    ]
