@@ -4,12 +4,16 @@ They are imported when asked for, one by one: a run of `corpus_ingestion` never 
 """
 
 import pkgutil
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 
 from kedro.pipeline import Pipeline
 
 from prolepsis import pipelines
+
+# Reading another pipeline's variant, `wordpiece.tokens`, is what a namespace is for.
+warnings.filterwarnings("ignore", message="One or more dataset names contain '.'", category=UserWarning)
 
 COMPOSITES = {
     "text": ("corpus_ingestion", "tokenization", "word2vec", "bert"),
