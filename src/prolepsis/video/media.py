@@ -208,7 +208,8 @@ def _check_whole(container: "InputContainer", path: Path, num_frames: int, durat
     if stream.duration is not None and stream.time_base is not None:
         promised = float(stream.duration * stream.time_base)
     elif container.duration is not None and len(container.streams) == 1:
-        promised = container.duration / 1e6
+        # Matroska counts from zero, not from the first frame.
+        promised = (container.duration - max(0, container.start_time or 0)) / 1e6
     missing = promised - duration
     if missing > max(_MISSING_S, _MISSING_SHARE * promised):
         raise UnreadableVideoError(

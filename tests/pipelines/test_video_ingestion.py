@@ -1,0 +1,265 @@
+import logging
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.files import sha256_file
+from prolepsis.pipelines.demo_data.video_nodes import render_demo_videos
+from prolepsis.pipelines.demo_data.video_params import DemoVideoParams
+from prolepsis.pipelines.video_ingestion.nodes import (
+    build_video_manifest,
+    measure_videos,
+    rasterise_labels,
+    read_annotations,
+)
+from prolepsis.pipelines.video_ingestion.params import VideoIngestionParams
+from prolepsis.video.manifest import choose_split
+
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def parameters(**changes: Any) -> VideoIngestionParams:
+    values = {
+        "annotations": {"plugin": "csv"},
+        "rate": 5.0,
+        "rule": "centre",
+        "classes": None,
+        "ignored_classes": [],
+        "unknown_videos": "refuse",
+        "max_bad_share": 0.4,
+        "split_shares": SHARES,
+    }
+    return VideoIngestionParams.model_validate(values | changes)
+
+
+def write_video(path: Path, seconds: int = 2) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=Fraction(25, 2))
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        for number in range(round(seconds * 12.5)):
+            picture = np.full((32, 48, 3), number % 256, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+@pytest.fixture
+def raw_videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    write_video(folder / "train" / "day 1" / "kitchen.mp4", seconds=4)
+    write_video(folder / "val" / "market.avi")
+    write_video(folder / "test" / "Straße.mkv")
+    return folder
+
+
+@pytest.fixture
+def raw_annotations(tmp_path: Path) -> Path:
+    path = tmp_path / "annotations.csv"
+    path.write_text(
+        "video,start,end,label\n"
+        "day 1/kitchen,0.5,1.5,pour\n"
+        "day 1/kitchen,1.0,2.0,stir\n"
+        "day 1/kitchen,3.0,3.4,unclear\n"
+        "train/day 1/kitchen.mp4,3.4,4.05,pour\n"
+        "market,0.0,1.0,stir\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_the_manifest_says_what_each_video_is(raw_videos: Path) -> None:
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    assert set_aside.is_empty()
+    assert manifest["path"].to_list() == ["test/Straße.mkv", "train/day 1/kitchen.mp4", "val/market.avi"]
+    assert manifest["video"].to_list() == ["Straße", "day 1/kitchen", "market"]
+    assert manifest["split"].to_list() == ["test", "train", "val"]
+    assert manifest["num_frames"].to_list() == [25, 50, 25]
+    assert manifest["num_steps"].to_list() == [10, 20, 10]
+    kitchen = manifest.row(1, named=True)
+    assert kitchen["sha256"] == sha256_file(raw_videos / kitchen["path"])
+    assert (kitchen["container"], kitchen["codec"]) == ("mp4", "mpeg4")
+    assert (kitchen["width"], kitchen["height"]) == (48, 32)
+    assert kitchen["fps"] == pytest.approx(12.5)
+    assert kitchen["duration"] == pytest.approx(4.0)
+
+
+def test_a_bad_video_is_set_aside_and_its_annotations_with_it(
+    raw_videos: Path, raw_annotations: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = raw_videos / "val" / "market.avi"
+    broken.write_bytes(b"this is no video")
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    assert manifest["video"].to_list() == ["Straße", "day 1/kitchen"]
+    assert set_aside["path"].to_list() == ["val/market.avi"]
+    assert set_aside["reason"][0].startswith("It cannot be opened")
+    assert "no readable video in the split 'val'" in caplog.text
+    instances, names = read_annotations(raw_annotations, manifest, set_aside, parameters())
+    assert set(instances["video"]) == {"day 1/kitchen"}
+    assert names == ["background", "pour", "stir", "unclear"]
+    assert "1 annotations of videos that are not used are left out" in caplog.text
+    labels = rasterise_labels(manifest, instances, names, parameters())
+    assert measure_videos(manifest, set_aside, instances, labels, names)["set_aside"] == 1
+
+
+def test_too_many_bad_videos_stop_the_run_with_their_reasons(raw_videos: Path) -> None:
+    (raw_videos / "val" / "market.avi").write_bytes(b"this is no video")
+    with pytest.raises(ProlepsisError, match=r"1 of 3 videos cannot be read:\n +val/market.avi: It cannot"):
+        build_video_manifest(raw_videos, parameters(max_bad_share=0.1))
+
+
+def test_a_link_out_of_the_folder_is_set_aside(raw_videos: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "elsewhere.mp4")
+    (raw_videos / "train" / "link.mp4").symlink_to(tmp_path / "elsewhere.mp4")
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    assert manifest.height == 3
+    assert set_aside["path"].to_list() == ["train/link.mp4"]
+    assert "symbolic link" in set_aside["reason"][0]
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ProlepsisError, match="no videos") as caught:
+        build_video_manifest(tmp_path, parameters())
+    assert ".mp4" in str(caught.value.remedy)
+
+
+def test_two_videos_of_one_name_are_an_error(raw_videos: Path) -> None:
+    write_video(raw_videos / "test" / "market.mp4")
+    with pytest.raises(ProlepsisError, match=r"test/market.mp4 and val/market.avi .* video 'market'"):
+        build_video_manifest(raw_videos, parameters())
+
+
+@given(st.text(st.characters(exclude_characters="/.\0", exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_a_video_keeps_its_split_whatever_its_suffix(name: str) -> None:
+    assert choose_split(f"{name}.mp4", SHARES) == choose_split(f"{name}.mkv", SHARES)
+    assert choose_split(f"val/{name}.mp4", SHARES) == "val"
+
+
+def test_videos_without_a_split_folder_are_shared_out_by_their_names() -> None:
+    splits = [choose_split(f"camera 2/{number}.mp4", SHARES) for number in range(2000)]
+    for split, share in SHARES.items():
+        assert splits.count(split) / 2000 == pytest.approx(share, abs=0.03)
+
+
+def test_labels_follow_from_the_annotations(raw_videos: Path, raw_annotations: Path) -> None:
+    params = parameters(ignored_classes=["unclear"])
+    manifest, set_aside = build_video_manifest(raw_videos, params)
+    instances, names = read_annotations(raw_annotations, manifest, set_aside, params)
+    assert names == ["background", "pour", "stir"]
+    assert dict(instances.group_by("label").agg(pl.col("class_index").first()).iter_rows()) == {
+        "pour": 1,
+        "stir": 2,
+        "unclear": -1,
+    }
+    labels = rasterise_labels(manifest, instances, names, params)
+    assert labels.schema["labels"] == pl.List(pl.UInt8)
+    kitchen = labels.filter(pl.col("video") == "day 1/kitchen")
+    assert kitchen["step"].to_list() == list(range(20))
+    assert kitchen["time"].to_list() == pytest.approx([0.1 + 0.2 * step for step in range(20)])
+    columns = np.array(kitchen["labels"].to_list())
+    np.testing.assert_array_equal(np.flatnonzero(columns[:, 1]), [2, 3, 4, 5, 6, 17, 18, 19])
+    np.testing.assert_array_equal(np.flatnonzero(columns[:, 2]), [5, 6, 7, 8, 9])
+    np.testing.assert_array_equal(np.flatnonzero(kitchen["ignore"]), [15, 16])
+    silent = labels.filter(pl.col("video") == "Straße")
+    assert silent["labels"].to_list() == [[1, 0, 0]] * 10
+
+    metrics = measure_videos(manifest, set_aside, instances, labels, names)
+    assert metrics["splits"]["train"] == {
+        "videos": 1,
+        "seconds": 4.0,
+        "steps": 20,
+        "ignored_steps": 2,
+        "background_share": 0.45,
+        "instances": {"pour": 2, "stir": 1},
+    }
+
+
+def test_given_classes_fix_the_order_and_what_is_allowed(raw_videos: Path, raw_annotations: Path) -> None:
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    params = parameters(classes=["stir", "cut", "pour"], ignored_classes=["unclear"])
+    _, names = read_annotations(raw_annotations, manifest, set_aside, params)
+    assert names == ["background", "stir", "cut", "pour"]
+    params = parameters(classes=["stir", "poor"], ignored_classes=["unclear"])
+    with pytest.raises(ProlepsisError, match="no class 'pour'; did you mean 'poor'"):
+        read_annotations(raw_annotations, manifest, set_aside, params)
+
+
+def test_a_file_without_one_action_is_an_error(raw_videos: Path, tmp_path: Path) -> None:
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    path = tmp_path / "empty.csv"
+    path.write_text("video,start,end,label\n")
+    with pytest.raises(ProlepsisError, match="Not one action"):
+        read_annotations(path, manifest, set_aside, parameters())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rate": 0},
+        {"rule": "guess"},
+        {"max_bad_share": 2},
+        {"split_shares": {"train": 0.7, "val": 0.7, "test": 0.0}},
+        {"frames": 3},
+    ],
+)
+def test_wrong_parameters_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        parameters(**wrong)
+
+
+def test_an_unknown_reader_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ProlepsisError, match="activitynet_jsom") as caught:
+        parameters(annotations={"plugin": "activitynet_jsom"})
+    assert "activitynet_json" in str(caught.value.remedy)
+
+
+def test_real_recordings_are_ingested_and_the_damaged_one_is_set_aside(
+    shared_data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    manifest, set_aside = build_video_manifest(shared_data / "videos", parameters())
+    assert manifest.height == 8
+    assert set_aside["path"].to_list() == ["corrupted.mp4"]
+    assert "corrupted.mp4 is set aside: It cannot be decoded beyond 2.7" in caplog.text
+
+
+def test_the_demonstration_goes_through_kedro_and_comes_back_counted(project: Any) -> None:
+    pytest.importorskip("pybullet", reason="the demonstration videos need the extra 'demo'")
+    project.run("demo_data", namespaces=["demo_video"])
+    project.run("video_ingestion")
+    catalog = project.catalog()
+    planted, found = catalog.load("demo_video_manifest"), catalog.load("video_metrics")
+    assert found["set_aside"] == 0
+    for split, counted in planted["splits"].items():
+        assert counted["instances"] == found["splits"][split]["instances"]
+        assert min(counted["instances"].values()) >= 1
+        assert counted["seconds"] == pytest.approx(found["splits"][split]["seconds"], abs=0.1)
+    labels = catalog.load("frame_labels")
+    manifest = catalog.load("video_manifest")
+    assert labels.height == manifest["num_steps"].sum()
+    assert catalog.load("class_names") == ["background", "jump", "punch", "roll"]
+
+
+def test_the_demo_node_yields_videos_as_they_are_done() -> None:
+    params = DemoVideoParams(
+        train=1, val=1, test=1, actions=("jump",), shortest=5.0, longest=5.0, size=32, two_people_share=0.0
+    )
+    videos, annotations, manifest = render_demo_videos(params)
+    assert annotations.startswith(b"video,start,end,label\ntrain_000,")
+    assert {split: counted["videos"] for split, counted in manifest["splits"].items()} == {
+        "train": 1,
+        "val": 1,
+        "test": 1,
+    }
+    name, content = next(videos)
+    assert name == "train/train_000.mp4"
+    assert content[4:8] == b"ftyp"
+    videos.close()

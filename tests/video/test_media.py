@@ -1,0 +1,311 @@
+import bisect
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prolepsis.video import media
+from prolepsis.video.media import (
+    UnreadableVideoError,
+    check_inside,
+    find_videos,
+    frames_at,
+    probe,
+)
+
+TICKS = Fraction(1, 1000)
+
+
+def write_video(
+    path: Path,
+    pictures: list[np.ndarray],
+    ticks: list[int] | None = None,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Pictures at the given milliseconds; by default 40 ms apart."""
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = pixels
+        stream.codec_context.time_base = TICKS if ticks else Fraction(1, 25)
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = ticks[number] if ticks else number
+            frame.time_base = stream.codec_context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def greys(count: int, height: int = 32, width: int = 48) -> list[np.ndarray]:
+    """Plain pictures; `grey_number` reads from a decoded one which it was."""
+    return [np.full((height, width, 3), 20 + 8 * number, dtype=np.uint8) for number in range(count)]
+
+
+def grey_number(picture: np.ndarray) -> int:
+    return round((float(picture.mean()) - 20) / 8)
+
+
+def noise(count: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return list(generator.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "container", "codec_name"),
+    [
+        ("a.mp4", "libx264", "mp4", "h264"),
+        ("b.mkv", "libx265", "matroska", "hevc"),
+        ("c.avi", "mpeg4", "avi", "mpeg4"),
+        ("d.webm", "libvpx-vp9", "webm", "vp9"),
+        ("e.mov", "mpeg4", "mov", "mpeg4"),
+        ("Über den Fluß.mp4", "libx264", "mp4", "h264"),
+    ],
+)
+def test_a_video_is_what_was_written(
+    tmp_path: Path, name: str, codec: str, container: str, codec_name: str
+) -> None:
+    path = write_video(tmp_path / name, greys(25, 64, 96), codec=codec)
+    info = probe(path)
+    assert (info.container, info.codec) == (container, codec_name)
+    assert (info.width, info.height, info.rotation, info.num_frames) == (96, 64, 0, 25)
+    assert info.duration == pytest.approx(1.0, abs=0.01)
+    assert info.frames_per_second == pytest.approx(25.0, rel=0.01)
+    numbers = [grey_number(frame) for frame in frames_at(path, [(k + 0.5) / 5 for k in range(5)])]
+    assert numbers == [2, 7, 12, 17, 22]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "height", "width"), [("yuv444p", 33, 47), ("yuv420p10le", 32, 48), ("yuvj420p", 32, 48)]
+)
+def test_odd_sizes_and_pixel_formats_are_read(tmp_path: Path, pixels: str, height: int, width: int) -> None:
+    path = write_video(tmp_path / "odd.mkv", greys(3, height, width), pixels=pixels)
+    assert (probe(path).height, probe(path).width) == (height, width)
+    (picture,) = frames_at(path, [0.05])
+    assert picture.shape == (height, width, 3)
+    assert grey_number(picture) == 1
+
+
+# A start that is not zero, and gaps of any length.
+VARIABLE = [5000, 5010, 5400, 5410, 5420, 6900, 7000, 7033, 9000]
+
+
+@pytest.fixture(scope="module", params=["mkv", "mp4"])
+def variable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("variable") / f"variable.{request.param}"
+    return write_video(path, greys(len(VARIABLE)), ticks=VARIABLE)
+
+
+@settings(max_examples=40, deadline=None)
+@given(times=st.lists(st.integers(-1000, 6000), min_size=1, max_size=12).map(sorted))
+def test_the_frame_on_show_is_the_last_that_started(variable: Path, times: list[int]) -> None:
+    starts = [tick - VARIABLE[0] for tick in VARIABLE]
+    expected = [max(0, bisect.bisect_right(starts, time) - 1) for time in times]
+    shown = [grey_number(frame) for frame in frames_at(variable, [time / 1000 for time in times])]
+    assert shown == expected
+
+
+def test_time_is_that_of_the_timestamps(variable: Path) -> None:
+    info = probe(variable)
+    assert info.num_frames == len(VARIABLE)
+    assert 4.0 < info.duration < 6.1  # from the first frame's start to the last one's end
+    assert info.frames_per_second == pytest.approx(len(VARIABLE) / info.duration)
+
+
+def test_frames_are_scaled_to_the_size_asked_for(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", greys(3))
+    (picture,) = frames_at(path, [0.0], size=(20, 10))
+    assert picture.shape == (20, 10, 3)
+    assert picture.dtype == np.uint8
+
+
+def test_frames_that_nobody_asked_for_are_not_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_video(tmp_path / "a.mp4", greys(25))
+    converted = []
+    original = media._convert
+    monkeypatch.setattr(media, "_convert", lambda *given: converted.append(1) or original(*given))
+    assert len(list(frames_at(path, [0.1, 0.1, 0.5, 7.0, 8.0]))) == 5
+    assert len(converted) == 3
+
+
+def test_decoding_goes_no_further_than_the_last_time(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", noise(100), options={"movflags": "faststart"})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    path.write_bytes(content)
+    assert len(list(frames_at(path, [0.0, 0.5, 1.0]))) == 3
+    with pytest.raises(UnreadableVideoError, match="cannot be decoded beyond"):
+        list(frames_at(path, [0.0, 3.5]))
+
+
+def test_times_must_ascend(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", greys(3))
+    with pytest.raises(ValueError, match="ascend"):
+        next(frames_at(path, [1.0, 0.5]))
+    assert list(frames_at(path, [])) == []
+
+
+def test_the_rotation_tag_is_applied(tmp_path: Path) -> None:
+    """The matrix of a phone held upright, by ISO 14496-12: x' = -y, y' = x, so the left becomes the top."""
+    left_is_white = np.zeros((32, 64, 3), dtype=np.uint8)
+    left_is_white[:, :32] = 255
+    path = write_video(tmp_path / "a.mp4", [left_is_white] * 3)
+    content = bytearray(path.read_bytes())
+    one = 1 << 16
+    upright = struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, one, 0, -one, 0, 0, 32 * one, 0, 1 << 30)
+    header = content.index(b"tkhd")
+    matrix = content.index(upright, header)
+    content[matrix : matrix + len(turned)] = turned
+    path.write_bytes(content)
+
+    info = probe(path)
+    assert (info.width, info.height, info.rotation) == (32, 64, 270)
+    (picture,) = frames_at(path, [0.0])
+    assert picture.shape == (64, 32, 3)
+    assert picture[:28].min() > 200
+    assert picture[36:].max() < 50
+    (small,) = frames_at(path, [0.0], size=(16, 8))
+    assert small.shape == (16, 8, 3)
+
+
+def _text(path: Path) -> None:
+    path.write_text("this is no video")
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _audio_only(path: Path) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=44100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), "fltp", "mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def _no_frames(path: Path) -> None:
+    whole = write_video(path.with_suffix(".mkv"), noise(3))
+    content = whole.read_bytes()
+    whole.unlink()
+    path.write_bytes(content[: content.index(bytes.fromhex("1f43b675"))])  # up to Matroska's first cluster
+
+
+def _cut_in_half(path: Path) -> None:
+    content = write_video(path.with_suffix(".mkv"), noise(100)).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _without_its_index(path: Path) -> None:
+    content = write_video(path, noise(50)).read_bytes()
+    path.write_bytes(content[: int(len(content) * 0.9)])
+
+
+def _half_an_avi(path: Path) -> None:
+    content = write_video(path.with_suffix(".avi"), noise(100), codec="mpeg4").read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _damaged(path: Path) -> None:
+    content = bytearray(write_video(path, noise(100)).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = bytes(3000)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_text, "cannot be opened"),
+        (_empty, "cannot be opened"),
+        (_audio_only, "no video stream"),
+        (_no_frames, "not one frame|cannot be opened"),
+        (_cut_in_half, "cut off: of the 4.00 s it promises"),
+        (_without_its_index, "cannot be"),
+        (_half_an_avi, "cut off: of the 100 frames it promises"),
+        (_damaged, "cannot be decoded beyond"),
+    ],
+)
+def test_what_is_no_whole_video_is_refused_with_the_reason(tmp_path: Path, make, reason: str) -> None:
+    path = tmp_path / "bad.mp4"
+    make(path)
+    with pytest.raises(UnreadableVideoError, match=reason) as caught:
+        probe(path)
+    assert caught.value.where == path
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableVideoError, match="no such file"):
+        probe(tmp_path / "absent.mp4")
+    with pytest.raises(UnreadableVideoError, match="no such file"):
+        list(frames_at(tmp_path / "absent.mp4", [0.0]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "videos"
+    (folder / "train").mkdir(parents=True)
+    return folder
+
+
+def test_videos_are_found_by_suffix_in_all_folders(folder: Path) -> None:
+    for name in ["b.mp4", "train/a.MKV", "train/notes.txt", ".hidden.mp4", "train/._a.mkv"]:
+        (folder / name).touch()
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "c.mp4").touch()
+    assert find_videos(folder) == [folder / "b.mp4", folder / "train" / "a.MKV"]
+
+
+def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    outside = write_video(tmp_path / "outside.mp4", greys(3))
+    inside = write_video(folder / "inside.mp4", greys(3))
+    (folder / "leaves.mp4").symlink_to(outside)
+    (folder / "stays.mp4").symlink_to(inside)
+    check_inside(folder / "stays.mp4", folder)
+    with pytest.raises(UnreadableVideoError, match="outside the folder"):
+        check_inside(folder / "leaves.mp4", folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "frames", "seconds", "size"),
+    [
+        ("exercise.avi", "mpeg4", 393, 39.3, (384, 288)),
+        ("flipping_a_pancake.mkv", "h264", 310, 10.33, (426, 240)),
+        ("mma_structuralize.mp4", "h264", 300, 10.01, (426, 240)),
+        ("mma_test.avi", "mpeg4", 164, 6.56, (320, 240)),
+        ("v_GGSY1Qvo990.mp4", "h264", 355, 18.09, (320, 240)),
+    ],
+)
+def test_real_recordings_are_read(
+    shared_data: Path, name: str, codec: str, frames: int, seconds: float, size: tuple[int, int]
+) -> None:
+    info = probe(shared_data / "videos" / name)
+    assert (info.codec, info.num_frames, (info.width, info.height)) == (codec, frames, size)
+    assert info.duration == pytest.approx(seconds, abs=0.01)
+
+
+def test_a_damaged_recording_is_refused(shared_data: Path) -> None:
+    with pytest.raises(UnreadableVideoError, match=r"cannot be decoded beyond 2\.\d+ s"):
+        probe(shared_data / "videos" / "corrupted.mp4")
+
+
+def test_frames_of_a_real_recording_are_those_of_a_full_decode(shared_data: Path) -> None:
+    path = shared_data / "videos" / "mma_demo_armwrestling.mp4"
+    with av.open(str(path)) as container:
+        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    times = [0.08, 1.0, 4.2, 9.99]
+    for time, picture in zip(times, frames_at(path, times), strict=True):
+        expected = [shown for start, shown in frames if start <= time][-1]
+        np.testing.assert_array_equal(picture, expected)
