@@ -207,6 +207,9 @@ _FILES = {
     "src/{package}-1.0.dist-info/entry_points.txt": """
         [prolepsis.tokenizers]
         mini_doubler = {package}.scaling:Doubler
+
+        [prolepsis.action_detectors]
+        mini_doubler = {package}.unused:Doubler
         """,
 }
 

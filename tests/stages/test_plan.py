@@ -88,6 +88,8 @@ def test_a_stage_depends_on_exactly_the_code_it_can_run(mini: Any) -> None:
 def test_a_plugin_is_a_dependency_of_the_stage_whose_parameters_choose_it(mini: Any) -> None:
     assert "scaling.py" in code_of(mini, stage_of(mini, "train-total"))
     assert "scaling.py" not in code_of(mini, stage_of(mini, "train-mean"))
+    # A plugin of the same name in a group that the code of the stage does not name.
+    assert "unused.py" not in code_of(mini, stage_of(mini, "train-total"))
 
 
 def test_dataset_classes_of_the_package_are_dependencies_with_what_they_import(mini: Any) -> None:

@@ -28,16 +28,35 @@ class CodeFiles:
 
     def files(self, modules: set[str]) -> set[str]:
         """The files, relative to the project, of modules and of everything they import inside the package."""
-        known = {module for module in modules if module in self._graph.modules}
-        for module in sorted(known):
-            known |= self._graph.find_upstream_modules(module)
-        return {self._file(module) for module in known}
+        return {self._file(module) for module in self._with_imports(modules)}
 
     def pipeline_files(self, pipeline_name: str) -> set[str]:
         """The files that define a pipeline: `__init__.py`, `pipeline.py`, `params.py`; not their imports."""
         package = f"{self._project.package}.pipelines.{pipeline_name}"
         modules = (f"{package}{end}" for end in _PIPELINE_MODULES)
         return {self._file(module) for module in modules if module in self._graph.modules}
+
+    def plugin_modules(self, modules: set[str], values: Any) -> set[str]:
+        """The modules of the plugins that parameters choose: every text under a key `plugin`.
+
+        The key does not say the plugin's group. It is one of those that `modules`, or what they import, name
+        in their source.
+        """
+        known = self._with_imports(modules) - {plugins.__name__}  # which names all groups
+        sources = [(self._project.path / self._file(module)).read_text("utf-8") for module in known]
+        groups = [group for group in plugins.GROUPS if any(group in source for source in sources)]
+        return {
+            plugins.entry_point(group, name).module
+            for name in _chosen(values)
+            for group in groups
+            if name in plugins.names(group)
+        }
+
+    def _with_imports(self, modules: set[str]) -> set[str]:
+        known = {module for module in modules if module in self._graph.modules}
+        for module in sorted(known):
+            known |= self._graph.find_upstream_modules(module)
+        return known
 
     @cached_property
     def _graph(self) -> grimp.ImportGraph:
@@ -53,19 +72,6 @@ class CodeFiles:
 def node_modules(pipeline: Pipeline) -> set[str]:
     """The modules in which the functions of a pipeline's nodes are defined."""
     return {_module(node.func) for node in pipeline.nodes}
-
-
-def plugin_modules(values: Any) -> set[str]:
-    """The modules of the plugins that parameters choose: every text under a key `plugin`.
-
-    The key does not say the plugin's group, so a name that several groups know counts for each of them.
-    """
-    return {
-        plugins.entry_point(group, name).module
-        for name in _chosen(values)
-        for group in plugins.GROUPS
-        if name in plugins.names(group)
-    }
 
 
 def dataset_module(type_name: Any, package: str) -> str | None:

@@ -9,7 +9,7 @@ from kedro.pipeline import Pipeline
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.stages.catalog import DatasetFile, dataset_file
-from prolepsis.stages.code import CodeFiles, dataset_module, node_modules, plugin_modules
+from prolepsis.stages.code import CodeFiles, dataset_module, node_modules
 from prolepsis.stages.graph import Output, Stage, StageGraph, in_order, overlap
 from prolepsis.stages.parameters import is_defined, keys_read, values_of
 from prolepsis.stages.project import KedroProject
@@ -151,9 +151,10 @@ class _Planner:
         )
 
     def _code_files(self, part: _Part, datasets: list[DatasetFile]) -> set[str]:
+        stored = (dataset_module(data.type, self._project.package) for data in datasets)
+        modules = node_modules(part.pipeline) | {module for module in stored if module is not None}
         chosen = [value for name in part.parameters for value in values_of(self._project, name)]
-        stored = {dataset_module(data.type, self._project.package) for data in datasets} - {None}
-        modules = node_modules(part.pipeline) | plugin_modules(chosen) | {name for name in stored if name}
+        modules |= self._code.plugin_modules(modules, chosen)
         return self._code.files(modules) | self._code.pipeline_files(part.pipeline_name)
 
     def _entries(self, datasets: list[DatasetFile]) -> list[object]:
