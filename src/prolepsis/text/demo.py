@@ -90,7 +90,7 @@ def make_demo_text(config: DemoTextConfig) -> tuple[list[tuple[str, bytes]], dic
 
     Returns:
         Pairs of path and content (the whole is about 12 MB), the same bytes for the same configuration and
-        packages; and the manifest: `source`, `seed`, `files`, `documents` by language, `counts` and `planted`.
+        packages; and the manifest: `source`, `seed`, `files`, `documents` by language, `counts`, `planted`.
         The last is, for each kind, a list of ids with `of`, the original's id, or the clean text's `sha256`.
 
     Raises:
@@ -245,7 +245,8 @@ def _boilerplate(draw: Draw) -> str:
 
 
 def _too_short(draw: Draw) -> str:
-    return f"{draw.choice(('See page', 'Voir page', 'Ver página'))} {draw.randrange(10, 100_000)}."
+    nothing = ("There is nothing on page", "Rien n'est écrit à la page", "No hay nada en la página")
+    return f"{draw.choice(nothing)} {draw.randrange(10, 100_000)}."
 
 
 def _symbol_soup(draw: Draw) -> str:

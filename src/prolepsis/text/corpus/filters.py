@@ -312,7 +312,7 @@ class C4Config(BaseModel):
     """Removes lines that do not end as a sentence does. FineWeb leaves this rule out."""
     min_words_per_line: int = Field(default=3, ge=0)
     max_word_length: int = Field(default=1000, ge=1)
-    min_sentences: int = Field(default=5, ge=0)
+    min_sentences: int = Field(default=5, ge=1)
     """What the lines that are kept must hold together."""
 
 

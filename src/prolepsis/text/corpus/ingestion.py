@@ -204,14 +204,12 @@ class _Reading:
         start = self._next_number
         keys: list[pl.Series] = []
         try:
-            for frame in reader.read(file, self._max_bytes):
+            for frame in _frames(reader, file, self._max_bytes):
                 keys.append(frame["key"].hash())
                 self._spool.append(self._described(frame, file))
                 self._next_number += frame.height
         except BadFileError as error:
             self._set_aside(file, start, str(error))
-        except _UNREADABLE as error:
-            self._set_aside(file, start, f"It cannot be read: {error}")
         else:
             self.num_read += 1
             if keys:
@@ -322,6 +320,14 @@ class _Tally:
                     where=folder,
                     remedy=f"Loosen {name!r} under corpus_ingestion.filters, or take it out.",
                 )
+
+
+def _frames(reader: CorpusReader, file: CorpusFile, max_document_bytes: int) -> Iterator[pl.DataFrame]:
+    """What the reader reads, with every way in which a file can be damaged as a `BadFileError`."""
+    try:
+        yield from reader.read(file, max_document_bytes)
+    except _UNREADABLE as error:
+        raise BadFileError(f"It cannot be read: {error}") from error
 
 
 def _readers(config: IngestionConfig) -> dict[str, CorpusReader]:

@@ -1,6 +1,7 @@
 """Which language a document is written in, by py3langid, whose model lies in its own wheel."""
 
 from collections.abc import Callable
+from functools import cache
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,16 +33,14 @@ class LanguageFilter(DocumentFilter):
 
     def __init__(self, config: LanguageFilterConfig) -> None:
         self._config = config
-        self._classify: Callable[[str], tuple[str, float]] | None = None
 
     def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
-        if self._classify is None:
-            self._classify = _identifier()
+        classify = _identifier()
         beginnings = documents["text"].str.head(self._config.characters)
         unwanted = pl.lit(False)
         if self._config.languages is not None:
             unwanted = ~pl.col("language").is_in(self._config.languages)
-        found = [self._classify(text) for text in beginnings]
+        found = [classify(text) for text in beginnings]
         return documents.with_columns(
             language=pl.Series([language for language, _ in found], dtype=pl.String),
             score=pl.Series([confidence for _, confidence in found], dtype=pl.Float64),
@@ -53,6 +52,7 @@ class LanguageFilter(DocumentFilter):
         )
 
 
+@cache
 def _identifier() -> Callable[[str], tuple[str, float]]:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 

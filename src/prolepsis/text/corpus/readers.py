@@ -183,7 +183,7 @@ class ParquetReaderConfig(BaseModel):
 
     text_column: str = "text"
     id_column: str = "id"
-    """Its value is the document's key; where the column is absent, the row number is."""
+    """Text or whole numbers, a document's key; where the column is absent, the row number is."""
 
 
 class ParquetReader(CorpusReader):
@@ -211,9 +211,13 @@ class ParquetReader(CorpusReader):
         text = self._config.text_column
         _column_index(schema.names, text)
         kind = schema.field(text).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        if not _is_text(kind):
             raise BadFileError(f"The column {text!r} is {kind}, not text.")
-        return text, self._config.id_column if self._config.id_column in schema.names else None
+        key = self._config.id_column
+        usable = key in schema.names and (
+            _is_text(schema.field(key).type) or _is_integer(schema.field(key).type)
+        )
+        return text, key if usable else None
 
     def _documents(self, batch: pa.RecordBatch, first_row: int, key: str | None) -> pl.DataFrame:
         frame = pl.DataFrame(pl.from_arrow(batch))
@@ -383,6 +387,14 @@ def _rows_at_a_time(metadata: Any) -> int:
     total = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
     row = max(1, total // max(1, metadata.num_rows))
     return int(min(BATCH_DOCUMENTS, max(1, BATCH_CHARACTERS // row)))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_integer(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind))
 
 
 def _column_index(columns: list[str], wanted: str) -> int:
