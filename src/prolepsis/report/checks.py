@@ -92,4 +92,5 @@ def _expectations_table(result: Mapping[str, Any]) -> Table:
 
 
 def _expectation(check: Mapping[str, Any]) -> str:
-    return f.words(str(check["expectation"]).removeprefix("expect_column_values_").removeprefix("expect_"))
+    name = str(check["expectation"]).removeprefix("expect_").removeprefix("column_values_")
+    return f.words(name.removeprefix("to_"))

@@ -1,0 +1,195 @@
+"""Sections show what the datasets hold: every figure in them is in the datasets."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from prolepsis.report import checks, frames, words
+from prolepsis.report.blocks import BarChart, Block, Details, LineChart, Section, Table, Text
+
+
+def blocks(section: Section, kind: type[Any]) -> list[Any]:
+    """All blocks of a kind, those folded away too."""
+
+    def walk(some: Any) -> Any:
+        for block in some:
+            yield block
+            if isinstance(block, Details):
+                yield from walk(block.blocks)
+
+    return [block for block in walk(section.blocks) if isinstance(block, kind)]
+
+
+def rows(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in row] for row in table.rows]
+
+
+def texts(section: Section) -> str:
+    found: list[Block] = blocks(section, Text)
+    return " ".join(block.text for block in found if isinstance(block, Text))
+
+
+@pytest.fixture
+def by_name(sections: list[Section]) -> dict[str, Section]:
+    return {section.identifier: section for section in sections}
+
+
+def test_the_corpus_shows_its_waterfall(by_name: dict[str, Section]) -> None:
+    (chart,) = blocks(by_name["corpus"], BarChart)
+    bar = chart.bars[2]
+    assert (bar.label, bar.text) == ("gopher quality", "1,800  (−190)")
+    assert (bar.share, bar.lost) == (0.9, 0.095)
+    waterfall = rows(blocks(by_name["corpus"], Table)[0])
+    assert waterfall[2] == ["gopher quality", "1,990", "190", "9.5 %", "390.6 KiB", "8.2 %"]
+    assert by_name["corpus"].highlights[0].value == "1,640"
+
+
+def test_the_corpus_shows_examples_of_each_filter_and_files_set_aside(by_name: dict[str, Section]) -> None:
+    tables = [rows(table) for table in blocks(by_name["corpus"], Table)]
+    examples = tables[1]
+    assert [row[0] for row in examples] == ["gopher_quality"] * 2 + ["exact_duplicates"] * 2 + [
+        "near_duplicates"
+    ]
+    assert all(len(cell) <= 240 for row in examples for cell in row)
+    assert ["broken.txt", "not UTF-8 at byte 17"] in tables[2]
+
+
+def test_a_corpus_without_a_bad_file_says_so(run: SimpleNamespace) -> None:
+    none = run.set_aside_files.clear()
+    section = words.describe_corpus(run.corpus_waterfall, run.dropped_documents, none, run.corpus_metrics)
+    assert "Every file could be read." in texts(section)
+
+
+def test_tokenizers_stand_side_by_side(by_name: dict[str, Section]) -> None:
+    overall, by_language, *_ = blocks(by_name["tokenizers"], Table)
+    assert overall.columns == ("figure", "wordpiece", "byte bpe")
+    assert ["fertility", "1.52", "1.41"] in rows(overall)
+    assert rows(by_language) == [["de", "1.72", "1.61"], ["en", "1.22", "1.11"], ["ja", "2.12", "2.01"]]
+    assert max(cell.share or 0 for row in by_language.rows for cell in row) == 1
+
+
+def test_every_score_of_word_vectors_stands_beside_its_coverage(by_name: dict[str, Section]) -> None:
+    scores, neighbours, *_ = blocks(by_name["word-vectors"], Table)
+    assert rows(scores) == [
+        ["similarity · wordsim353", "Spearman", "0.410", "83.0 %", "293 of 353"],
+        ["analogies", "accuracy", "12.0 %", "50.0 %", "450 of 900"],
+    ]
+    assert rows(neighbours) == [
+        ["king", "en", "510", "queen 0.70,  throne 0.61"],
+        ["wasser", "de", "90", "milch 0.60"],
+    ]
+
+
+def test_berts_losses_are_drawn_over_the_entropy_of_word_frequencies(by_name: dict[str, Section]) -> None:
+    losses, accuracies = blocks(by_name["bert"], LineChart)
+    assert [(line.name, line.dashed) for line in losses.lines] == [
+        ("train loss", False),
+        ("validation loss", False),
+        ("unigram entropy", True),
+    ]
+    assert [line.name for line in accuracies.lines] == ["validation masked accuracy"]
+    assert losses.x_label == "step"
+
+
+def test_videos_are_counted_by_split_and_class(by_name: dict[str, Section]) -> None:
+    splits, classes, *_ = blocks(by_name["videos"], Table)
+    assert rows(splits)[2] == ["test", "3", "60.0 s", "375", "16", "35.3 s"]
+    assert rows(classes)[0] == ["walk", "5", "2", "3", "10", "3.0 s"]
+    assert rows(classes)[2] == ["jump", "0", "0", "0", "0", "–"]
+    assert "Every video could be used." in texts(by_name["videos"])
+
+
+def test_videos_that_were_set_aside_are_listed(run: SimpleNamespace) -> None:
+    aside = pl.DataFrame({"path": ["train/bad.mp4"], "reason": ["It has no video stream."]})
+    section = frames.describe_videos(
+        run.video_manifest, aside, run.action_instances, run.class_names, run.video_metrics
+    )
+    assert ["train/bad.mp4", "It has no video stream."] in [
+        row for t in blocks(section, Table) for row in rows(t)
+    ]
+
+
+def test_detectors_are_compared_with_one_frame_alone(by_name: dict[str, Section]) -> None:
+    (chart,) = blocks(by_name["detectors"], BarChart)
+    assert [bar.text for bar in chart.bars] == [
+        "31.0 %",
+        "40.0 %  (+9.0)",
+        "49.0 %  (+18.0)",
+        "58.0 %  (+27.0)",
+    ]
+    table = blocks(by_name["detectors"], Table)[0]
+    assert table.columns == ("test videos", "frame only", "rnn", "trn", "oadtr")
+    assert ["gain over frame only", "", "+9.0", "+18.0", "+27.0"] in rows(table)
+    assert [cell.strong for cell in table.rows[0]] == [False, False, False, False, True]
+    assert [tile.value for tile in by_name["detectors"].highlights] == ["58.0 %", "3 of 3"]
+
+
+def test_detectors_that_lose_to_one_frame_are_counted_honestly(run: SimpleNamespace) -> None:
+    metrics = {
+        name: {"test": {"mean_average_precision": value}}
+        for name, value in (("frame_only", 0.5), ("rnn", 0.4), ("trn", 0.52), ("oadtr", 0.1))
+    }
+    section = frames.describe_detectors(metrics, run.per_class_table, run.training_curves, {})
+    assert [tile.value for tile in section.highlights] == ["52.0 %", "1 of 3"]
+    (chart,) = blocks(section, BarChart)
+    assert chart.bars[1].text == "40.0 %  (−10.0)"
+
+
+def test_without_test_videos_the_validation_videos_are_shown(run: SimpleNamespace) -> None:
+    metrics = {name: {"val": splits["val"]} for name, splits in run.detection_metrics.items()}
+    section = frames.describe_detectors(metrics, run.per_class_table, run.training_curves, {})
+    assert "validation videos" in blocks(section, BarChart)[0].caption
+    ahead = run.anticipation_table.filter(pl.col("split") == "val")
+    assert "validation videos" in blocks(frames.describe_anticipation(ahead), LineChart)[0].y_label
+
+
+def test_classes_have_a_column_per_detector_and_the_best_is_strong(by_name: dict[str, Section]) -> None:
+    table = blocks(by_name["detectors"], Table)[1]
+    assert table.columns == ("class", "steps", "frame only", "rnn", "trn", "oadtr")
+    assert [row[0].text for row in table.rows] == ["walk", "kick", "jump", "cart wheel", "crawl", "back flip"]
+    for row in table.rows:
+        shares = [cell.share for cell in row[2:]]
+        if row[0].text == "jump":
+            assert [cell.text for cell in row[1:]] == ["0", "–", "–", "–", "–"]
+            assert not any(cell.strong for cell in row)
+        else:
+            assert [cell.strong for cell in row[2:]] == [share == max(shares) for share in shares]
+
+
+def test_training_is_drawn_for_all_detectors(by_name: dict[str, Section]) -> None:
+    validation, loss = blocks(by_name["detectors"], LineChart)
+    assert [line.name for line in validation.lines] == ["frame only", "rnn", "trn", "oadtr"]
+    assert len(loss.lines) == 4
+
+
+def test_anticipation_is_drawn_beside_persistence(by_name: dict[str, Section]) -> None:
+    (chart,) = blocks(by_name["anticipation"], LineChart)
+    assert [(line.name, line.colour, line.dashed) for line in chart.lines] == [
+        ("trn", 0, False),
+        ("trn, what is now goes on", 0, True),
+        ("oadtr", 1, False),
+        ("oadtr, what is now goes on", 1, True),
+    ]
+
+
+def test_detectors_that_do_not_look_ahead_leave_a_word(run: SimpleNamespace) -> None:
+    section = frames.describe_anticipation(run.anticipation_table.clear())
+    assert texts(section) == "No detector looks ahead."
+
+
+def test_a_broken_contract_comes_first_with_its_examples(by_name: dict[str, Section]) -> None:
+    section = by_name["checks"]
+    failed, datasets, *_ = blocks(section, Table)
+    assert failed.caption == "scores"
+    assert rows(failed) == [["id", "be unique", "3", "a, b"]]
+    assert rows(datasets)[0][:2] == ["scores", "failed"]
+    assert rows(datasets)[1] == ["documents", "passed", "3 of 3", "500 of 1,640", "load"]
+    assert section.highlights[0].value == "8 of 9"
+
+
+def test_a_run_without_checks_says_so() -> None:
+    section = checks.describe_checks([])
+    assert "No dataset was checked" in section.lead
+    assert section.highlights == ()
