@@ -1,0 +1,115 @@
+"""The pipeline from videos to a feature store, as a user runs it."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.pipelines.feature_extraction.nodes import check_rate
+from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
+
+
+def write_video(path: Path, num_frames: int, seed: int) -> None:
+    """Coloured noise that drifts, at 12.5 frames a second."""
+    random = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = random.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25, 2))
+        stream.width = stream.height = 96
+        stream.pix_fmt = "yuv420p"
+        for i in range(num_frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(blocks, i, 1), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def manifest(rows: list[tuple[str, str, str, int]]) -> pl.DataFrame:
+    """Rows of video, split, path and number of frames, as video ingestion writes them."""
+    return pl.DataFrame(
+        [
+            (video, split, path, "0" * 64, "mp4", "h264", 96, 96, 12.5, frames / 12.5, frames, frames // 2)
+            for video, split, path, frames in rows
+        ],
+        schema={
+            "video": pl.String,
+            "split": pl.String,
+            "path": pl.String,
+            "sha256": pl.String,
+            "container": pl.String,
+            "codec": pl.String,
+            "width": pl.Int32,
+            "height": pl.Int32,
+            "fps": pl.Float64,
+            "duration": pl.Float64,
+            "num_frames": pl.Int64,
+            "num_steps": pl.Int32,
+        },
+        orient="row",
+    )
+
+
+def test_videos_become_a_store_with_a_row_per_step(project) -> None:
+    lengths = {"train/walk": 13, "val/jump": 6, "test/spin": 8}
+    for number, (name, frames) in enumerate(lengths.items()):
+        write_video(project.path / "data/test/01_raw/videos" / f"{name}.mp4", frames, number)
+    rows = [(name.split("/")[1], name.split("/")[0], f"{name}.mp4", n) for name, n in lengths.items()]
+    project.save("video_manifest", manifest(rows))
+    project.run("feature_extraction")
+    store = project.load("frame_features")
+    assert {video: features.shape for video, features in store.items()} == {
+        "walk": (6, 1280),
+        "jump": (3, 1280),
+        "spin": (4, 1280),
+    }
+    assert store.encoder == "efficientnet_lite0"
+    assert store.rate == 6.25
+    assert (store["walk"].max(axis=1) > 0).all()
+    metrics = project.load("feature_metrics")
+    assert (metrics["videos"], metrics["steps"], metrics["dimension"]) == (3, 13, 1280)
+    assert metrics["frames_per_second"] > 0
+    assert project.catalog().load("frame_features").hash == store.hash
+
+
+def test_a_missing_video_stops_the_run_and_leaves_nothing_behind(project) -> None:
+    project.save("raw_videos", [("train/other.mp4", b"no video")])
+    project.save("video_manifest", manifest([("walk", "train", "train/walk.mp4", 10)]))
+    with pytest.raises(Exception, match="no such file"):
+        project.run("feature_extraction")
+    folder = project.path / "data/test/04_feature"
+    assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_a_manifest_of_another_rate_is_refused() -> None:
+    videos = manifest([("walk", "train", "train/walk.mp4", 100)])
+    check_rate(videos, 6.25)
+    with pytest.raises(ProlepsisError, match=r"50 steps for 8.00 s, which is not 25.0 a second") as error:
+        check_rate(videos, 25.0)
+    assert "feature_rate" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": {"plugin": "efficientnet_lite9"}}, "no plugin 'efficientnet_lite9'"),
+        ({"encoder": {"plugin": "efficientnet_lite0", "config": {"depth": 3}}}, "depth"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"threads": 2}, "threads"),
+    ],
+)
+def test_wrong_parameters_are_named(change: dict, message: str) -> None:
+    parameters = {
+        "encoder": {"plugin": "efficientnet_lite0"},
+        "rate": 6.25,
+        "batch_size": 4,
+        "decoder_threads": 1,
+        "device": "cpu",
+        "precision": "auto",
+    }
+    FeatureExtractionParams.model_validate(parameters)
+    with pytest.raises((ValidationError, ProlepsisError), match=message):
+        FeatureExtractionParams.model_validate(parameters | change)
