@@ -54,7 +54,7 @@ def make_sections(run: SimpleNamespace) -> list[Section]:
         frames.describe_detectors(
             run.detection_metrics, run.per_class_table, run.training_curves, run.training_metrics
         ),
-        frames.describe_anticipation(run.anticipation_table),
+        frames.describe_anticipation(run.anticipation_table, run.detection_metrics),
         timelines.timelines_section([make_timeline(run, "test_07")], 3),
         checks.describe_checks(run.validation_results),
     ]

@@ -142,7 +142,7 @@ def test_without_test_videos_the_validation_videos_are_shown(run: SimpleNamespac
     section = frames.describe_detectors(metrics, run.per_class_table, run.training_curves, {})
     assert "validation videos" in blocks(section, BarChart)[0].caption
     ahead = run.anticipation_table.filter(pl.col("split") == "val")
-    assert "validation videos" in blocks(frames.describe_anticipation(ahead), LineChart)[0].y_label
+    assert "validation videos" in blocks(frames.describe_anticipation(ahead, metrics), LineChart)[0].y_label
 
 
 def test_classes_have_a_column_per_detector_and_the_best_is_strong(by_name: dict[str, Section]) -> None:
@@ -167,15 +167,15 @@ def test_training_is_drawn_for_all_detectors(by_name: dict[str, Section]) -> Non
 def test_anticipation_is_drawn_beside_persistence(by_name: dict[str, Section]) -> None:
     (chart,) = blocks(by_name["anticipation"], LineChart)
     assert [(line.name, line.colour, line.dashed) for line in chart.lines] == [
-        ("trn", 0, False),
-        ("trn, what is now goes on", 0, True),
-        ("oadtr", 1, False),
-        ("oadtr, what is now goes on", 1, True),
+        ("trn", 2, False),
+        ("trn, what is now goes on", 2, True),
+        ("oadtr", 3, False),
+        ("oadtr, what is now goes on", 3, True),
     ]
 
 
 def test_detectors_that_do_not_look_ahead_leave_a_word(run: SimpleNamespace) -> None:
-    section = frames.describe_anticipation(run.anticipation_table.clear())
+    section = frames.describe_anticipation(run.anticipation_table.clear(), run.detection_metrics)
     assert texts(section) == "No detector looks ahead."
 
 

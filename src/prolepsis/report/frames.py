@@ -99,14 +99,19 @@ def describe_detectors(
     )
 
 
-def describe_anticipation(anticipation_table: pl.DataFrame) -> Section:
-    """How well the steps ahead were foreseen, beside the guess that what is now goes on."""
+def describe_anticipation(anticipation_table: pl.DataFrame, detection_metrics: dict[str, Any]) -> Section:
+    """How well the steps ahead were foreseen, beside the guess that what is now goes on.
+
+    The metrics only tell the order of the detectors, so that each has one colour on the page.
+    """
     splits = anticipation_table["split"].unique().to_list()
     split = "test" if "test" in splits else "val"
     ahead = anticipation_table.filter(pl.col("split") == split)
     curves = []
-    for colour, ((name,), part) in enumerate(ahead.group_by("detector", maintain_order=True)):
-        label = f.words(str(name))
+    for colour, name in enumerate(detection_metrics):
+        part, label = ahead.filter(pl.col("detector") == name), f.words(name)
+        if part.is_empty():
+            continue
         curves += [
             Curve(label, _known(part, _MAP), colour),
             Curve(f"{label}, what is now goes on", _known(part, _PERSISTENCE), colour, dashed=True),
