@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Project
+from support import Project
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
