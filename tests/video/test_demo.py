@@ -82,6 +82,15 @@ def test_two_people_act_at_the_same_time_somewhere(videos: list[DemoVideo]) -> N
     assert any(earlier.end > later.start for video in videos for earlier, later in pairwise(video.instances))
 
 
+def test_two_people_stay_near_each_other(videos: list[DemoVideo]) -> None:
+    for video in videos:
+        if len(video.people) == 2:
+            first, second = (person.motion.position[:, [0, 2]] for person in video.people)
+            apart = np.linalg.norm(first - second, axis=1)
+            assert np.median(apart) < 3.5
+            assert apart.max() < 8.0
+
+
 def test_nobody_jumps_from_place_to_place(config: DemoVideoConfig, videos: list[DemoVideo]) -> None:
     fastest = 5.5 / config.frames_per_second  # metres between frames: a fast run
     for video in videos:

@@ -165,9 +165,9 @@ def hold(pose: Motion, times: Array, phase: float) -> Motion:
     return Motion(motion.position, rotations, motion.hinges)
 
 
-def bend(motion: Motion, turn: float) -> Motion:
-    """The same steps on a curve that turns the person by `turn` radians by the end."""
-    angles = np.linspace(0.0, turn, len(motion))
+def bend(motion: Motion, turn: float, frames: int) -> Motion:
+    """The same steps on a curve that turns the person by `turn` radians in the first `frames`."""
+    angles = turn * np.clip(np.arange(len(motion)) / max(frames, 1), 0.0, 1.0)
     turns = _about_vertical(angles)
     steps = np.diff(motion.position, axis=0, prepend=motion.position[:1])
     rotations = motion.rotations.copy()

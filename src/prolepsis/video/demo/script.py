@@ -27,7 +27,6 @@ from prolepsis.video.demo.motion import (
 )
 
 
-
 @dataclass(frozen=True)
 class _Action:
     clips: tuple[str, ...]
@@ -55,11 +54,15 @@ _CLIPS = ("walk", *_STANDING_CLIPS, *(clip for action in _ACTIONS.values() for c
 _SPEED = (0.85, 1.2)
 _SECONDS_PER_ACTION = 5.0
 _SHORTEST_GAP = 0.8  # seconds of walking or standing around each action
-_SHORTEST_WALK = 1.6
+_SHORTEST_WALK = 1.2
 _WALK_SHARE = 0.7
 _WALK_TRANSITION = 0.32
-_GREATEST_TURN_RATE = np.radians(75)  # per second, when walking or running
-_HOME_DISTANCE = 1.0  # metres; from farther away a walk leads home
+_WALK_METRES_PER_SECOND = 0.98  # of the recorded walk
+_TURN_RATE = np.radians(130)  # per second, of who sets out for somewhere
+_RUN_TURN = np.radians([90, 200])  # a run is a curve, so that it does not lead out of sight
+# How far from home walks lead, in metres: two people must both stay in the picture.
+_RANGE_ALONE = 2.5
+_RANGE_TOGETHER = 0.5
 
 
 class DemoVideoConfig(BaseModel):
@@ -186,7 +189,8 @@ def _plan_video(
         # Two people share the video's actions, so that each has time to stand by.
         num_actions = max(1, round(seconds / _SECONDS_PER_ACTION / num_people))
         labels = [next(cards) for _ in range(num_actions)]
-        actor = _Actor(clips, config.frames_per_second, generator, home=(0.0, 1.7 * person))
+        area = _Area(0.0, 2.0 * person, _RANGE_ALONE if num_people == 1 else _RANGE_TOGETHER)
+        actor = _Actor(clips, config.frames_per_second, generator, area)
         acted, done = actor.act(labels, num_frames)
         people.append(Person(acted, size=float(generator.uniform(0.88, 1.1))))
         instances.extend(done)
@@ -194,18 +198,27 @@ def _plan_video(
     return DemoVideo(index, split, f"{split}_{number:03d}", tuple(people), tuple(instances))
 
 
+@dataclass(frozen=True)
+class _Area:
+    """Where a person walks about: within `reach` metres of (x, z)."""
+
+    x: float
+    z: float
+    reach: float
+
+
 class _Actor:
     """Builds one person's motion, piece after piece."""
 
     def __init__(
-        self, clips: dict[str, Clip], rate: float, generator: np.random.Generator, home: tuple[float, float]
+        self, clips: dict[str, Clip], rate: float, generator: np.random.Generator, area: _Area
     ) -> None:
         self._clips = clips
         self._rate = rate
         self._generator = generator
-        self._home = home
+        self._area = area
         self._phase = generator.uniform(0, 2 * np.pi)
-        start = Ground(*home, float(generator.uniform(-np.pi, np.pi)))
+        start = Ground(area.x, area.z, float(generator.uniform(-np.pi, np.pi)))
         self._last = start.place(self._standing_pose())
         self._pieces: list[Motion] = []
         self._frames = 0
@@ -224,7 +237,7 @@ class _Actor:
             self._wait(int(gap))
             # The annotated action begins and ends half-way through its transitions.
             start = self._frames + into / 2
-            self._perform(clip, frames, into, steer=label == "run")
+            self._perform(clip, frames, into, *(self._curve(frames) if label == "run" else (0.0, 0)))
             end = self._frames + into / 2
             self._stand(into, into)
             instances.append(Instance(start / self._rate, end / self._rate, label))
@@ -240,12 +253,14 @@ class _Actor:
         return label, (clip, speed), frames, self._count(action.transition)
 
     def _wait(self, frames: int) -> None:
-        """Background: a walk and then a moment of standing, or standing only."""
-        walk = frames - self._count(self._generator.uniform(0.3, 1.0))
+        """Background: a walk to somewhere near and then a moment of standing, or standing only."""
+        most = frames - self._count(self._generator.uniform(0.3, 1.0))
+        speed = float(self._generator.uniform(0.8, 1.15))
+        turn, distance = self._way(*self._somewhere())
+        walk = min(most, self._count(distance / (speed * _WALK_METRES_PER_SECOND)))
         if walk >= self._count(_SHORTEST_WALK) and self._generator.random() < _WALK_SHARE:
             into = self._count(_WALK_TRANSITION)
-            speed = float(self._generator.uniform(0.8, 1.15))
-            self._perform(("walk", speed), walk - into, into, steer=True)
+            self._perform(("walk", speed), walk - into, into, turn, self._count(abs(turn) / _TURN_RATE))
             frames -= walk
         self._stand(frames, min(frames, self._count(_WALK_TRANSITION)))
 
@@ -256,24 +271,30 @@ class _Actor:
         times = (self._frames + np.arange(frames - into)) / self._rate
         self._append(hold(placed, times, self._phase))
 
-    def _perform(self, clip: tuple[str, float], frames: int, into: int, steer: bool) -> None:
-        """`into` frames of transition and `frames` of a clip, repeated as often as needed."""
+    def _perform(
+        self, clip: tuple[str, float], frames: int, into: int, turn: float = 0.0, turning: int = 0
+    ) -> None:
+        """`into` frames of transition and `frames` of a clip, of which the first `turning` make a turn."""
         name, speed = clip
         motion = self._clips[name].sample(np.arange(frames, dtype=np.float64) * (speed / self._rate))
-        here = ground_of(self._last, -1)
-        if steer:
-            motion = bend(motion, self._turn_home(here, frames))
-        motion = here.place(motion)
+        motion = ground_of(self._last, -1).place(bend(motion, turn, turning))
         self._append(transition(self._last, motion[:1], into))
         self._append(motion)
 
-    def _turn_home(self, here: Ground, frames: int) -> float:
-        away = np.array(self._home) - [here.x, here.z]
-        wanted = float(self._generator.uniform(-np.pi, np.pi))
-        if np.hypot(*away) > _HOME_DISTANCE:
-            wanted = float(np.arctan2(-away[1], away[0])) - here.heading
-        most = _GREATEST_TURN_RATE * frames / self._rate
-        return float(np.clip((wanted + np.pi) % (2 * np.pi) - np.pi, -most, most))
+    def _somewhere(self) -> tuple[float, float]:
+        angle, share = self._generator.uniform(0, 2 * np.pi), np.sqrt(self._generator.random())
+        reach = share * self._area.reach
+        return float(self._area.x + reach * np.cos(angle)), float(self._area.z + reach * np.sin(angle))
+
+    def _way(self, x: float, z: float) -> tuple[float, float]:
+        """The turn in radians and the metres that lead from here to a place."""
+        here = ground_of(self._last, -1)
+        turn = np.arctan2(here.z - z, x - here.x) - here.heading
+        return float((turn + np.pi) % (2 * np.pi) - np.pi), float(np.hypot(x - here.x, z - here.z))
+
+    def _curve(self, frames: int) -> tuple[float, int]:
+        turn, _ = self._way(self._area.x, self._area.z)
+        return float(np.copysign(self._generator.uniform(*_RUN_TURN), turn)), frames
 
     def _standing_pose(self) -> Motion:
         weights = np.array([0.25, 0.25, 0.2, 0.15, 0.15])
