@@ -63,6 +63,7 @@ _RUN_TURN = np.radians([90, 200])  # a run is a curve, so that it does not lead 
 # How far from home walks lead, in metres: two people must both stay in the picture.
 _RANGE_ALONE = 2.5
 _RANGE_TOGETHER = 0.5
+_FAR = 2.0  # metres from where a walk shall lead; then nobody stands and waits
 
 
 class DemoVideoConfig(BaseModel):
@@ -258,7 +259,8 @@ class _Actor:
         speed = float(self._generator.uniform(0.8, 1.15))
         turn, distance = self._way(*self._somewhere())
         walk = min(most, self._count(distance / (speed * _WALK_METRES_PER_SECOND)))
-        if walk >= self._count(_SHORTEST_WALK) and self._generator.random() < _WALK_SHARE:
+        wanted = self._generator.random() < _WALK_SHARE or distance > _FAR
+        if wanted and walk >= self._count(_SHORTEST_WALK):
             into = self._count(_WALK_TRANSITION)
             self._perform(("walk", speed), walk - into, into, turn, self._count(abs(turn) / _TURN_RATE))
             frames -= walk
