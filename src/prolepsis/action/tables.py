@@ -47,7 +47,8 @@ def score_frames(scores: Iterable[VideoScores], frame_labels: pl.DataFrame) -> I
     rows = frame_labels.select("video", "split", "step", "time").partition_by("video", as_dict=True)
     for one in scores:
         steps = rows[(one.video,)].sort("step")
-        anticipation = [None] * len(steps) if one.anticipation is None else list(one.anticipation)
+        # An array of three axes as it is: polars takes no list of matrices.
+        anticipation = [None] * len(steps) if one.anticipation is None else one.anticipation
         yield steps.with_columns(
             pl.Series("scores", one.scores).cast(SCORES_SCHEMA["scores"]),
             pl.Series("anticipation", anticipation).cast(SCORES_SCHEMA["anticipation"]),
