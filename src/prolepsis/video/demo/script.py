@@ -59,10 +59,6 @@ _WALK_SHARE = 0.7
 _WALK_TRANSITION = 0.32
 _WALK_METRES_PER_SECOND = 0.98  # of the recorded walk
 _TURN_RATE = np.radians(130)  # per second, of who sets out for somewhere
-_RUN_TURN = np.radians([90, 200])  # a run is a curve, so that it does not lead out of sight
-# How far from home walks lead, in metres: two people must both stay in the picture.
-_RANGE_ALONE = 2.5
-_RANGE_TOGETHER = 0.5
 _FAR = 2.0  # metres from where a walk shall lead; then nobody stands and waits
 
 
@@ -190,8 +186,9 @@ def _plan_video(
         # Two people share the video's actions, so that each has time to stand by.
         num_actions = max(1, round(seconds / _SECONDS_PER_ACTION / num_people))
         labels = [next(cards) for _ in range(num_actions)]
-        area = _Area(0.0, 2.0 * person, _RANGE_ALONE if num_people == 1 else _RANGE_TOGETHER)
-        actor = _Actor(clips, config.frames_per_second, generator, area)
+        place = Ground(0.0, 2.0 * person, float(generator.uniform(-np.pi, np.pi)))
+        reach = _ALONE if num_people == 1 else _TOGETHER
+        actor = _Actor(clips, config.frames_per_second, generator, place, reach)
         acted, done = actor.act(labels, num_frames)
         people.append(Person(acted, size=float(generator.uniform(0.88, 1.1))))
         instances.extend(done)
@@ -200,27 +197,35 @@ def _plan_video(
 
 
 @dataclass(frozen=True)
-class _Area:
-    """Where a person walks about: within `reach` metres of (x, z)."""
+class _Range:
+    """How far people go, so that all of them stay in the picture."""
 
-    x: float
-    z: float
-    reach: float
+    walk: float  # metres from their place
+    run: tuple[float, float]  # degrees of the curve that a run makes, least and most
+
+
+_ALONE = _Range(walk=2.5, run=(90.0, 200.0))
+_TOGETHER = _Range(walk=0.5, run=(210.0, 280.0))
 
 
 class _Actor:
     """Builds one person's motion, piece after piece."""
 
     def __init__(
-        self, clips: dict[str, Clip], rate: float, generator: np.random.Generator, area: _Area
+        self,
+        clips: dict[str, Clip],
+        rate: float,
+        generator: np.random.Generator,
+        place: Ground,
+        reach: _Range,
     ) -> None:
         self._clips = clips
         self._rate = rate
         self._generator = generator
-        self._area = area
+        self._place = place
+        self._range = reach
         self._phase = generator.uniform(0, 2 * np.pi)
-        start = Ground(area.x, area.z, float(generator.uniform(-np.pi, np.pi)))
-        self._last = start.place(self._standing_pose())
+        self._last = place.place(self._standing_pose())
         self._pieces: list[Motion] = []
         self._frames = 0
 
@@ -285,8 +290,8 @@ class _Actor:
 
     def _somewhere(self) -> tuple[float, float]:
         angle, share = self._generator.uniform(0, 2 * np.pi), np.sqrt(self._generator.random())
-        reach = share * self._area.reach
-        return float(self._area.x + reach * np.cos(angle)), float(self._area.z + reach * np.sin(angle))
+        reach = share * self._range.walk
+        return float(self._place.x + reach * np.cos(angle)), float(self._place.z + reach * np.sin(angle))
 
     def _way(self, x: float, z: float) -> tuple[float, float]:
         """The turn in radians and the metres that lead from here to a place."""
@@ -295,8 +300,8 @@ class _Actor:
         return float((turn + np.pi) % (2 * np.pi) - np.pi), float(np.hypot(x - here.x, z - here.z))
 
     def _curve(self, frames: int) -> tuple[float, int]:
-        turn, _ = self._way(self._area.x, self._area.z)
-        return float(np.copysign(self._generator.uniform(*_RUN_TURN), turn)), frames
+        turn, _ = self._way(self._place.x, self._place.z)
+        return float(np.copysign(np.radians(self._generator.uniform(*self._range.run)), turn)), frames
 
     def _standing_pose(self) -> Motion:
         weights = np.array([0.25, 0.25, 0.2, 0.15, 0.15])
