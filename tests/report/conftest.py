@@ -122,12 +122,11 @@ def _word_vectors() -> dict[str, Any]:
     similarity = {"spearman": 0.41, "pairs": 353, "covered": 293, "coverage": 0.83}
     analogies = {"accuracy": 0.12, "questions": 900, "answered": 450, "coverage": 0.5, "sections": {}}
     neighbours = {
-        "word": ["king", "king", "wasser"],
-        "language": ["en", "en", "de"],
-        "occurrences": [510, 510, 90],
-        "rank": [2, 1, 1],
-        "neighbour": ["throne", "queen", "milch"],
-        "cosine": [0.61, 0.7, 0.6],
+        "word": ["king", "wasser"],
+        "language": ["en", "de"],
+        "occurrences": [510, 90],
+        "neighbours": ["queen 0.70, throne 0.61", "milch 0.60"],
+        "nearest_cosine": [0.7, 0.6],
     }
     return {
         "word2vec_metrics": {"words": 9000, "similarity": {"wordsim353": similarity}, "analogies": analogies},

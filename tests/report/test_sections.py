@@ -77,7 +77,7 @@ def test_every_score_of_word_vectors_stands_beside_its_coverage(by_name: dict[st
         ["analogies", "accuracy", "12.0 %", "50.0 %", "450 of 900"],
     ]
     assert rows(neighbours) == [
-        ["king", "en", "510", "queen 0.70,  throne 0.61"],
+        ["king", "en", "510", "queen 0.70, throne 0.61"],
         ["wasser", "de", "90", "milch 0.60"],
     ]
 

@@ -115,7 +115,11 @@ def describe_word_vectors(
     losses = [name for name in training.names(word2vec_curves) if "loss" in name]
     blocks: list[Block] = [
         _scores_table(scores),
-        _neighbours_table(word_neighbours),
+        f.table(
+            word_neighbours,
+            "The nearest words, each with its cosine similarity:",
+            ["word", "language", "occurrences", "neighbours"],
+        ),
         f.picture(word_map, "a map of word vectors", "Words that lie near each other were used alike."),
         Details(
             "Training, and all figures",
@@ -249,19 +253,6 @@ def _covered(values: Mapping[str, Any]) -> str:
         for keys in (("covered", "answered"), ("pairs", "questions"))
     )
     return f"{f.number(known)} of {f.number(asked)}"
-
-
-def _neighbours_table(neighbours: pl.DataFrame) -> Table:
-    """A row per word: its nearest words in order, each with its cosine."""
-    rows = []
-    for (word, language, occurrences), part in neighbours.group_by(
-        ["word", "language", "occurrences"], maintain_order=True
-    ):
-        nearest = part.sort("rank").select("neighbour", "cosine").rows()
-        text = ",  ".join(f"{name} {cosine:.2f}" for name, cosine in nearest)
-        rows.append((Cell(str(word)), Cell(f.value(language)), Cell(f.value(occurrences)), Cell(text)))
-    columns = ("word", "language", "occurrences", "nearest words, with their cosine similarity")
-    return Table(columns, rows, frozenset({"occurrences"}))
 
 
 def _bert_tiles(metrics: Mapping[str, Any]) -> list[Tile]:
