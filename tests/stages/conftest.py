@@ -23,6 +23,8 @@ from prolepsis import plugins
 from prolepsis.cli_stages import stages
 from prolepsis.stages import KedroProject, StageGraph, build_stages, dvc_yaml
 
+ROOT = Path(__file__).resolve().parents[2]
+
 _FILES = {
     "pyproject.toml": """
         [tool.kedro]
@@ -30,14 +32,6 @@ _FILES = {
         project_name = "Mini"
         kedro_init_version = "1.7.0"
         source_dir = "src"
-        """,
-    ".gitignore": """
-        data/**
-        !data/
-        !data/**/
-        !data/**/*.dvc
-        __pycache__/
-        conf/local/
         """,
     "src/{package}/__init__.py": "",
     "src/{package}/settings.py": """
@@ -314,6 +308,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> MiniProject:
     project = MiniProject.create(tmp_path_factory.mktemp("repository") / "mini")
     project.git("init", "-q")
     project.dvc("init", "-q")
+    # What a clone of this repository has: raw data is ignored by Git, and DVC stages what it writes.
+    for name in (".gitignore", ".dvcignore", ".dvc/config"):
+        shutil.copy(ROOT / name, project.path / name)
     project.kedro("stages", "sync")
     project.commit("Before the first run")
     project.dvc("repro", "-q")

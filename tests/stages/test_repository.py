@@ -109,3 +109,4 @@ def test_own_data_takes_the_place_of_the_demonstration(clone: Any) -> None:
     assert json.loads((clone.path / "data/01_raw/numbers.json").read_text()) == [10, -1, 30]
     assert json.loads((clone.path / "data/03_primary/numbers.json").read_text()) == [10, 30]
     assert "up to date, 4 stages" in clone.kedro("stages", "check", "--data")
+    assert "A  data/01_raw/numbers.json.dvc" in clone.git("status", "--porcelain")

@@ -31,13 +31,12 @@ class DvcOptions(BaseModel):
 class DatasetFile:
     """A dataset as stages see it.
 
-    `path` is relative to the project, or as written where it lies outside; None for what is only in memory.
+    `path` is relative to the project, or as written where it lies outside; None without a file.
     """
 
     name: str
     type: str
     path: str | None
-    inside: bool
     dvc: DvcOptions
     validator: ValidatorSpec | None
 
@@ -83,7 +82,6 @@ def dataset_file(project: KedroProject, name: str) -> DatasetFile:
         name=name,
         type=str(entry.get("type", "")),
         path=path or written,
-        inside=path is not None,
         dvc=_options(name, entry),
         validator=ValidatorSpec.from_dataset_config(name, entry["validator"])
         if "validator" in entry
