@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from prolepsis.report import checks, frames, words
-from prolepsis.report.blocks import BarChart, Block, Details, LineChart, Section, Table, Text
+from prolepsis.report import checks, curves, frames, words
+from prolepsis.report.blocks import BarChart, Block, Details, Grid, LineChart, Section, Table, Text
 
 
 def blocks(section: Section, kind: type[Any]) -> list[Any]:
@@ -16,7 +16,7 @@ def blocks(section: Section, kind: type[Any]) -> list[Any]:
     def walk(some: Any) -> Any:
         for block in some:
             yield block
-            if isinstance(block, Details):
+            if isinstance(block, Details | Grid):
                 yield from walk(block.blocks)
 
     return [block for block in walk(section.blocks) if isinstance(block, kind)]
@@ -82,15 +82,24 @@ def test_every_score_of_word_vectors_stands_beside_its_coverage(by_name: dict[st
     ]
 
 
-def test_berts_losses_are_drawn_over_the_entropy_of_word_frequencies(by_name: dict[str, Section]) -> None:
-    losses, accuracies = blocks(by_name["bert"], LineChart)
-    assert [(line.name, line.dashed) for line in losses.lines] == [
-        ("train loss", False),
-        ("validation loss", False),
+def test_berts_masked_loss_is_drawn_over_the_entropy_of_frequencies(by_name: dict[str, Section]) -> None:
+    loss, accuracy = blocks(by_name["bert"], LineChart)
+    assert [(line.name, line.dashed) for line in loss.lines] == [
+        ("validation", False),
+        ("training", True),
         ("unigram entropy", True),
     ]
-    assert [line.name for line in accuracies.lines] == ["validation masked accuracy"]
-    assert losses.x_label == "step"
+    assert (loss.x_label, loss.y_label) == ("step", "masked loss (nats)")
+    assert [line.name for line in accuracy.lines] == ["validation"]
+    tiles = [(tile.label, tile.value, tile.note) for tile in by_name["bert"].highlights]
+    assert tiles[0] == ("BERT: masked loss", "4.20", "nats; frequencies alone give 6.20")
+    assert tiles[1][:2] == ("BERT: masked accuracy", "32.0 %")
+
+
+def test_the_sum_of_losses_is_drawn_only_where_it_has_no_parts() -> None:
+    rows = [{"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0, "pairs": 7}]
+    assert curves.quantities(rows) == ["loss"]
+    assert curves.quantities([rows[0] | {"validation_masked_loss": 0.5}]) == ["masked_loss"]
 
 
 def test_videos_are_counted_by_split_and_class(by_name: dict[str, Section]) -> None:

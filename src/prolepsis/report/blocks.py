@@ -186,7 +186,16 @@ class Details:
     blocks: Sequence["Block"]
 
 
-Block = Text | Tiles | Table | BarChart | LineChart | Picture | Timeline | Details
+@dataclass(frozen=True)
+class Grid:
+    """Blocks side by side where there is room."""
+
+    kind: ClassVar[str] = "grid"
+
+    blocks: Sequence["Block"]
+
+
+Block = Text | Tiles | Table | BarChart | LineChart | Picture | Timeline | Details | Grid
 
 
 @dataclass(frozen=True)

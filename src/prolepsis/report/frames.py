@@ -7,7 +7,7 @@ import polars as pl
 
 from prolepsis.report import curves as training
 from prolepsis.report import formatting as f
-from prolepsis.report.blocks import Bar, BarChart, Block, Cell, Details, Section, Table, Text, Tile
+from prolepsis.report.blocks import Bar, BarChart, Block, Cell, Details, Grid, Section, Table, Text, Tile
 from prolepsis.report.charts import Curve, line_chart
 
 CHAPTER = "Frames"
@@ -91,7 +91,7 @@ def describe_detectors(
             _per_class(per_class_table.filter(pl.col("split") == split)),
             Details(
                 "How they were trained",
-                [*_training_charts(training_curves), f.comparison(training_metrics, "figure")],
+                [Grid(_training_charts(training_curves)), f.comparison(training_metrics, "figure")],
             ),
             Details("All figures of all detectors", [f.comparison(detection_metrics, "figure")]),
         ],

@@ -13,6 +13,7 @@ from prolepsis.report.blocks import (
     Block,
     Cell,
     Details,
+    Grid,
     Section,
     Table,
     Text,
@@ -23,6 +24,7 @@ CHAPTER = "Words"
 _EXAMPLES_PER_FILTER = 2
 _ALL_LANGUAGES = "all"
 _ENTROPY = "unigram_entropy"
+_MASKED_LOSS = "masked_loss"
 
 
 def describe_corpus(
@@ -112,7 +114,6 @@ def describe_word_vectors(
 ) -> Section:
     """The scores on published sets with their coverage, nearest words, and a map of words."""
     scores = list(_scored_sets(word2vec_metrics))
-    losses = [name for name in training.names(word2vec_curves) if "loss" in name]
     blocks: list[Block] = [
         _scores_table(scores),
         f.table(
@@ -124,7 +125,7 @@ def describe_word_vectors(
         Details(
             "Training, and all figures",
             [
-                training.chart(word2vec_curves, losses, y_label="loss per pair of words (nats)"),
+                training.chart(word2vec_curves, "loss"),
                 f.figures(word2vec_metrics),
             ],
         ),
@@ -146,28 +147,19 @@ def describe_word_vectors(
 
 
 def describe_bert(bert_metrics: dict[str, Any], bert_curves: list[Any]) -> Section:
-    """Loss against what word frequencies alone give, accuracies, and the figures."""
-    names = [name for name in training.names(bert_curves) if name != _ENTROPY]
-    blocks: list[Block] = [
-        training.chart(
-            bert_curves,
-            [name for name in names if "loss" in name],
-            y_label="loss (nats)",
-            dashed=[_ENTROPY] if _ENTROPY in training.names(bert_curves) else [],
-            caption="A masked-token loss at the dashed line, the entropy of word frequencies, knows how "
-            "frequent each token is and nothing else; what is below it was learnt from context.",
-        )
+    """Every loss and accuracy in training and validation; the masked loss beside the tokens' entropy."""
+    entropy = _ENTROPY if _ENTROPY in training.names(bert_curves) else None
+    charts = [
+        training.chart(bert_curves, quantity, entropy if quantity == _MASKED_LOSS else None)
+        for quantity in training.quantities(bert_curves)
     ]
-    accuracies = [name for name in names if "accuracy" in name]
-    if accuracies:
-        blocks.append(training.chart(bert_curves, accuracies, y_label="accuracy", from_zero=True))
-    blocks.append(Details("All figures of BERT", [f.figures(bert_metrics)]))
     return Section(
         CHAPTER,
         "bert",
         "BERT",
-        "Tokens were hidden, and the network told what they had been.",
-        blocks,
+        "Tokens were hidden, and the network told what they had been. A masked loss as high as the entropy "
+        "of the tokens' frequencies knows these and nothing else; what is below it was learnt from context.",
+        [Grid(charts), Details("All figures of BERT", [f.figures(bert_metrics)])],
         _bert_tiles(bert_metrics),
     )
 
@@ -256,11 +248,13 @@ def _covered(values: Mapping[str, Any]) -> str:
 
 
 def _bert_tiles(metrics: Mapping[str, Any]) -> list[Tile]:
+    loss, entropy = metrics.get(f"validation_{_MASKED_LOSS}"), metrics.get(_ENTROPY)
     tiles = []
-    loss = metrics.get("validation_loss")
     if loss is not None:
-        tiles.append(Tile("BERT: validation loss", f.number(loss), "nats, all objectives together"))
-    for name, value in metrics.items():
-        if name.startswith("validation_") and "accuracy" in name:
-            tiles.append(Tile(f"BERT: {f.words(name.removeprefix('validation_'))}", f.percent(value)))
-    return tiles
+        note = f"nats; frequencies alone give {f.number(entropy)}"
+        tiles.append(Tile("BERT: masked loss", f.number(loss), note))
+    return tiles + [
+        Tile(f"BERT: {f.words(name.removeprefix('validation_'))}", f.percent(value), "validation documents")
+        for name, value in metrics.items()
+        if name.startswith("validation_") and name.endswith("accuracy")
+    ]
