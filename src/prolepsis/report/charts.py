@@ -42,7 +42,8 @@ def line_chart(
     xs = [x for curve in curves for x, _ in curve.points]
     ys = [y for curve in curves for _, y in curve.points]
     left, width = min(xs), (max(xs) - min(xs)) or 1.0
-    bottom, top = _range(0.0 if from_zero else min(ys), max(ys))
+    marks = _outward_ticks(0.0 if from_zero else min(ys), max(ys), 4)
+    bottom, top = marks[0], marks[-1]
 
     def place(x: float, y: float) -> tuple[float, float]:
         return SIDE * (x - left) / width, SIDE * (top - y) / (top - bottom)
@@ -53,7 +54,7 @@ def line_chart(
             for curve in curves
         ],
         [Tick(f"{x:,.10g}", 100 * (x - left) / width) for x in ticks(left, left + width, 5)],
-        [Tick(f"{y:,.10g}", 100 * (y - bottom) / (top - bottom)) for y in ticks(bottom, top, 4)],
+        [Tick(f"{y:,.10g}", 100 * (y - bottom) / (top - bottom)) for y in marks],
         x_label,
         y_label,
         caption,
@@ -66,14 +67,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     >>> ticks(0, 1, 5)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     """
-    if high <= low:
-        return [low]
-    raw = (high - low) / count
-    power = 10 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
-    digits = max(0, -math.floor(math.log10(step)))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(i * step, digits) for i in range(first, last + 1)]
+    return _multiples(low, high, _round_step(low, high, count)) if high > low else [low]
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:
@@ -103,10 +97,22 @@ def thin(values: NDArray[np.float64], limit: int = _MAXIMUM_POINTS) -> NDArray[n
     return np.asarray(np.maximum.reduceat(values, starts))
 
 
-def _range(low: float, high: float) -> tuple[float, float]:
-    """The next round numbers outwards."""
+def _round_step(low: float, high: float, count: int) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that divides the range into no more than `count` parts."""
+    raw = (high - low) / count
+    power: float = 10.0 ** math.floor(math.log10(raw))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
+
+
+def _multiples(low: float, high: float, step: float) -> list[float]:
+    digits = max(0, -math.floor(math.log10(step)))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, digits) for i in range(first, last + 1)]
+
+
+def _outward_ticks(low: float, high: float, count: int) -> list[float]:
+    """Round numbers of which the first is not above `low` and the last not below `high`."""
     if high <= low:
-        return low - 0.5, high + 0.5
-    marks = ticks(low, high, 4)
-    step = marks[1] - marks[0] if len(marks) > 1 else high - low
-    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+        return [low - 0.5, low, low + 0.5]
+    step = _round_step(low, high, count)
+    return _multiples(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step)
