@@ -130,7 +130,8 @@ def _warn_of_endangered_data(project: Any, graph: Any) -> bool:
             f"`dvc repro` would delete {', '.join(paths)}: {stage} writes there, and DVC has not recorded "
             "what is there now.\n"
             f"  yours:               dvc remove {stage} && dvc add {' '.join(paths)} && kedro stages sync\n"
-            f"  made by `kedro run`: dvc commit -f {stage}",
+            f"  made by `kedro run`: dvc commit -f {stage}\n"
+            f"  of a stopped run:    rm -r {' '.join(paths)}",
             fg="yellow",
             err=True,
         )
