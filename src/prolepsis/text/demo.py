@@ -40,7 +40,7 @@ Draw = random.Random
 class DemoTextConfig(BaseModel):
     """How much of the prose is used, and how much is planted in it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     seed: int
     languages: list[Language] = Field(min_length=1)

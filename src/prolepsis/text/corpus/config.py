@@ -19,7 +19,7 @@ class FilterChoice(PluginChoice):
 class IngestionConfig(BaseModel):
     """How a corpus is made from files."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     readers: dict[str, dict[str, Any]] = {}
     """Settings of readers by name. Every installed reader takes the files with its suffixes, set or not."""

@@ -20,7 +20,7 @@ _NO_MATCH = pl.DataFrame(schema={"number": pl.UInt64, "kept": pl.UInt64})
 
 
 class ExactDuplicatesConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ExactDuplicates(CorpusFilter):
@@ -57,10 +57,12 @@ class ExactDuplicates(CorpusFilter):
 
 
 class NearDuplicatesConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     shingle_words: int = Field(default=5, ge=1)
+    """The length of the runs of words that two documents may share."""
     bands: int = Field(default=14, ge=1)
+    """Two documents are near duplicates if one of so many bands is equal."""
     rows: int = Field(default=8, ge=1)
     """Hashes in a band: documents of Jaccard similarity s meet with probability 1 - (1 - s^rows)^bands."""
     seed: int = Field(default=1, ge=0)

@@ -114,16 +114,20 @@ def apply_rules(documents: pl.DataFrame, measures: pl.DataFrame, rules: Sequence
 
 
 class GopherQualityConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     min_words: int = Field(default=50, ge=0)
+    """Words; punctuation marks are none."""
     max_words: int = Field(default=100_000, ge=1)
     min_mean_word_length: float = Field(default=3, ge=0)
+    """Characters; not asked of languages written without spaces."""
     max_mean_word_length: float = Field(default=10, ge=0)
     max_symbol_word_ratio: float = Field(default=0.1, ge=0)
     """Hash signs, and ellipses, for each token."""
     max_bullet_lines: float = Field(default=0.9, ge=0, le=1)
+    """The largest share of lines that start with a bullet or a dash."""
     max_ellipsis_lines: float = Field(default=0.3, ge=0, le=1)
+    """The largest share of lines that end in an ellipsis."""
     min_alphabetic_words: float = Field(default=0.8, ge=0, le=1)
     """The least share of tokens with a letter; punctuation marks are tokens too, so dialogue scores low."""
     min_stop_words: int = Field(default=2, ge=0)
@@ -199,12 +203,16 @@ class GopherQualityFilter(DocumentFilter):
 
 
 class GopherRepetitionConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     max_duplicate_paragraphs: float = Field(default=0.3, ge=0)
+    """The largest share of paragraphs that had occurred before in the document."""
     max_duplicate_paragraph_characters: float = Field(default=0.2, ge=0)
+    """The largest share of characters in such paragraphs."""
     max_duplicate_lines: float = Field(default=0.3, ge=0)
+    """The same for lines."""
     max_duplicate_line_characters: float = Field(default=0.2, ge=0)
+    """The same for the characters in them."""
     top_ngrams: dict[int, float] = {2: 0.20, 3: 0.18, 4: 0.16}
     """For each n, the largest share of characters in the most frequent run of n tokens."""
     duplicate_ngrams: dict[int, float] = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
@@ -306,12 +314,14 @@ class GopherRepetitionFilter(DocumentFilter):
 
 
 class C4Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     require_sentence_end: bool = True
     """Removes lines that do not end as a sentence does. FineWeb leaves this rule out."""
     min_words_per_line: int = Field(default=3, ge=0)
+    """Shorter lines are removed."""
     max_word_length: int = Field(default=1000, ge=1)
+    """A line with a longer word is removed."""
     min_sentences: int = Field(default=5, ge=1)
     """What the lines that are kept must hold together."""
 
@@ -386,13 +396,18 @@ class C4Filter(DocumentFilter):
 
 
 class FineWebConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     min_sentence_end_lines: float = Field(default=0.12, ge=0, le=1)
+    """The least share of lines that end as sentences do."""
     max_short_lines: float = Field(default=0.67, ge=0, le=1)
+    """The largest share of short lines."""
     short_line_characters: int = Field(default=30, ge=0)
+    """Up to so many characters a line is short."""
     max_duplicate_characters: float = Field(default=0.01, ge=0)
+    """The largest share of characters in lines that had occurred before."""
     max_lines_per_word: float = Field(default=0.3, ge=0)
+    """Line breaks for each token: lists have many."""
 
 
 class FineWebFilter(DocumentFilter):

@@ -12,7 +12,7 @@ UNDETERMINED = "und"
 
 
 class LanguageFilterConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     languages: list[str] | None = None
     """Codes of the languages to keep (`en`, `fr`); without it, all that are recognised with certainty."""

@@ -55,7 +55,7 @@ class CorpusReader(ABC):
 
 
 class TextReaderConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     unit: Literal["file", "paragraph", "line"] = "file"
     """What a document is: the whole file, what stands between blank lines, or each line."""
@@ -82,9 +82,10 @@ class TextReader(CorpusReader):
 
 
 class JsonLinesReaderConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     text_key: str = "text"
+    """The key of the text in each object."""
     id_key: str = "id"
     """Its value is the document's key; where it is absent, the line number is."""
 
@@ -131,9 +132,10 @@ class JsonLinesReader(CorpusReader):
 
 
 class CsvReaderConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     text_column: str = "text"
+    """The name of the column of texts."""
     id_column: str = "id"
     """Its value is the document's key; where the column is absent, the line number is."""
     delimiter: str | None = None
@@ -179,9 +181,10 @@ class CsvReader(CorpusReader):
 
 
 class ParquetReaderConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     text_column: str = "text"
+    """The name of the column of texts."""
     id_column: str = "id"
     """Text or whole numbers, a document's key; where the column is absent, the row number is."""
 
@@ -268,7 +271,7 @@ _HTML_SPACE = re.compile(r"[ \t\r\f]+")  # a no-break space is not among them
 
 
 class HtmlReaderConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     selector: str | None = None
     """A CSS selector; each element that it matches is a document (`article`). Without it the page is one."""
