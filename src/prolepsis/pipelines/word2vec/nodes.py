@@ -34,6 +34,7 @@ def evaluate_word_vectors(word_vectors: Any, parameters: Word2VecParams) -> dict
         "similarity": {
             name: score_similarity(word_vectors, locate_evaluation_set(reference))
             for name, reference in sets.similarity.items()
+            if reference is not None
         },
     }
     if sets.analogies is not None:

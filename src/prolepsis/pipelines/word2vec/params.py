@@ -9,14 +9,16 @@ class EvaluationParams(BaseModel):
     """The sets that score the vectors, each a path or `package:path` of a file in an installed package.
 
     Attributes:
-        similarity: name to set of word pairs with people's judgements (word, word, number, between tabs).
+        similarity: name to set of word pairs with people's judgements (word, word, number, between tabs), or
+        to
+            null for a set that is not to be used.
         analogies: questions `a b c d` in sections, or null for none.
         restrict_to: as many of the most frequent words are asked about and are possible answers.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    similarity: dict[str, str]
+    similarity: dict[str, str | None]
     analogies: str | None
     restrict_to: PositiveInt
 

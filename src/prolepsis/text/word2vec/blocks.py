@@ -71,8 +71,8 @@ class Engine(Protocol):
 class Blocks:
     """All documents of a split in blocks of about `block_tokens`; a longer document is a block by itself.
 
-    A block can be taken in any order: a corpus often comes sorted, by language or source, and training in that
-    order forgets the first while it learns the last.
+    A block can be taken in any order: a corpus often comes sorted, by language or source, and training in
+    that order forgets the first while it learns the last.
     """
 
     def __init__(self, split: TokenSplit, block_tokens: int = _BLOCK_TOKENS) -> None:

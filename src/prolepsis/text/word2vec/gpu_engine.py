@@ -1,9 +1,8 @@
 """Skip-gram on a GPU: the objective of `cpu_engine`, many windows at a time in PyTorch.
 
 All windows of a batch see the tables from before it. Summing the updates of a frequent word over thousands of
-windows would overshoot until the numbers overflow, so a row takes at most `_SUMMED_UPDATES` updates' worth of
-a step per batch, in the mean direction of all of them; a rarer row takes their plain sum, as one after the
-other would give.
+windows would overshoot until the numbers overflow, so a row moves at most `_LARGEST_STEP` times the mean of its
+updates; where it has few, it moves by their plain sum, as one after the other would give.
 """
 
 from typing import Any
@@ -18,7 +17,7 @@ from prolepsis.text.word2vec.blocks import Block, Rates, Tally
 from prolepsis.text.word2vec.config import Word2VecConfig
 from prolepsis.text.word2vec.vocabulary import AliasTable, Vocabulary
 
-_SUMMED_UPDATES = 16.0
+_LARGEST_STEP = 0.4  # 16 updates at the usual learning rate of 0.025
 
 
 class GpuEngine:
@@ -35,7 +34,7 @@ class GpuEngine:
         config: Word2VecConfig,
         tables: tuple[NDArray[Any], NDArray[Any]],
         device: torch.device,
-        windows_per_batch: int = 8192,
+        windows_per_batch: int = 4096,
     ) -> None:
         self._config = config
         self._device = device
@@ -136,5 +135,5 @@ def _descend(table: Tensor, rows: Tensor, gradients: Tensor, rate: Tensor) -> No
     """Moves each row of the table against the sum of its gradients `[N, D]`, as far as the cap allows."""
     sums = torch.zeros_like(table).index_add_(0, rows, gradients)
     updates = torch.bincount(rows, minlength=len(table)).to(table.dtype)
-    steps = rate.to(table.dtype) * (_SUMMED_UPDATES / updates.clamp(min=_SUMMED_UPDATES))
+    steps = torch.minimum(rate.to(table.dtype), _LARGEST_STEP / updates.clamp(min=1.0))
     table.sub_(sums * steps[:, None])

@@ -1,0 +1,33 @@
+"""A training of word vectors that kills its own process after some blocks.
+
+`killed_training.py TOKENIZER TOKENS CHECKPOINTS BLOCKS`
+"""
+
+import itertools
+import os
+import signal
+import sys
+from pathlib import Path
+
+from prolepsis.text.token_shards import TokenShards
+from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.word2vec.blocks import Block, Rates, Tally
+from prolepsis.text.word2vec.config import Word2VecConfig
+from prolepsis.text.word2vec.cpu_engine import CpuEngine
+from prolepsis.text.word2vec.training import train_word_vectors
+
+if __name__ == "__main__":
+    tokenizer, tokens, checkpoints, num_blocks = sys.argv[1:]
+    numbers = itertools.count()
+    run = CpuEngine.run
+
+    def run_and_die(engine: CpuEngine, block: Block, rates: Rates, seed: int) -> Tally:
+        if next(numbers) == int(num_blocks):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run(engine, block, rates, seed)
+
+    CpuEngine.run = run_and_die
+    config = Word2VecConfig(
+        dimension=12, min_count=2, epochs=3, seed=1, device="cpu", checkpoint_directory=Path(checkpoints)
+    )
+    train_word_vectors(Tokenizer.load(Path(tokenizer)), TokenShards.open(Path(tokens)), config)

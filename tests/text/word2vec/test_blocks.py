@@ -1,0 +1,51 @@
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prolepsis.text.token_shards import TokenShards
+from prolepsis.text.word2vec.blocks import Blocks, initial_tables
+
+LENGTHS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=3)
+
+
+def split_of(shards: Sequence[Sequence[int]]) -> SimpleNamespace:
+    """A split with documents of these lengths, whose tokens are numbered through."""
+    parts, position = [], 0
+    for lengths in shards:
+        offsets = np.cumsum([0, *lengths], dtype=np.int64)
+        tokens = np.arange(position, position + offsets[-1])
+        parts.append(SimpleNamespace(tokens=tokens, offsets=offsets))
+        position += int(offsets[-1])
+    return SimpleNamespace(shards=parts, num_tokens=position)
+
+
+@given(LENGTHS, st.integers(1, 30))
+def test_blocks_hold_every_document_once_and_whole(shards: list[list[int]], block_tokens: int) -> None:
+    split = split_of(shards)
+    blocks = Blocks(split, block_tokens)
+    taken = [blocks[i] for i in range(len(blocks))]
+    tokens = np.concatenate([block.tokens for block in taken])
+    assert tokens.tolist() == list(range(split.num_tokens))
+    lengths = [length for block in taken for length in np.diff(block.offsets).tolist()]
+    assert lengths == [length for part in shards for length in part]
+    for block in taken:
+        assert block.offsets[0] == 0 and block.offsets[-1] == len(block.tokens)
+        assert len(block.tokens) <= block_tokens or len(block.offsets) == 2
+
+
+def test_a_shuffle_is_a_permutation_that_depends_on_its_seed(shards: TokenShards) -> None:
+    blocks = Blocks(shards.split("train"), 100)
+    orders = [[block.number for block in blocks.shuffled(seed)] for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == list(range(len(blocks)))
+
+
+def test_tables_begin_as_in_word2vec_c() -> None:
+    inputs, outputs = initial_tables(500, 20, seed=1)
+    assert not outputs.any()
+    assert np.abs(inputs).max() <= 0.5 / 20
+    assert inputs.std() == pytest.approx(1 / 20 / np.sqrt(12), rel=0.05)

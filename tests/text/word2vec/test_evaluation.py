@@ -1,0 +1,166 @@
+"""Scores against gensim's, on the sets of its wheel."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.text.word2vec.evaluation import (
+    frequent_words,
+    locate_evaluation_set,
+    neighbour_table,
+    principal_plane,
+    score_analogies,
+    score_similarity,
+)
+from prolepsis.text.word2vec.vectors import WordVectors
+
+ANALOGIES = "gensim:test/test_data/questions-words.txt"
+SIMILARITY = {
+    "wordsim353": "gensim:test/test_data/wordsim353.tsv",
+    "simlex999": "gensim:test/test_data/simlex999.txt",
+}
+
+
+@pytest.fixture(scope="module")
+def vectors() -> WordVectors:
+    """Random vectors with planted sense: `b - a + c` is near `d` for most questions of two sections."""
+    rng = np.random.default_rng(0)
+    lines = locate_evaluation_set(ANALOGIES).read_text(encoding="utf-8").splitlines()
+    questions = [line.split() for line in lines if not line.startswith(":")]
+    pairs = [
+        line.split("\t") for line in locate_evaluation_set(SIMILARITY["wordsim353"]).read_text().splitlines()
+    ]
+    words = sorted({word for question in questions[:900] for word in question})
+    words += sorted({w for pair in pairs if len(pair) == 3 for w in pair[:2]} - set(words))
+    # The less frequent form of a word must not count beside the frequent one.
+    words += ["ATHENS", "King", "##ing", "2nd", "words"]
+    rows = {word: row for row, word in enumerate(words)}
+    table = rng.normal(size=(len(words), 24)).astype(np.float32)
+    shift = rng.normal(size=24).astype(np.float32)
+    for a, b, c, d in questions[:600]:
+        for first, second in ((a, b), (c, d)):
+            table[rows[second]] = table[rows[first]] + shift + 0.3 * rng.normal(size=24)
+    for line in pairs[5:]:
+        if len(line) == 3:
+            pull = float(line[2]) / 20
+            table[rows[line[0]]] = (1 - pull) * table[rows[line[0]]] + pull * table[rows[line[1]]]
+    counts = np.arange(len(words), 0, -1)
+    languages = [["en", "fr"][row % 2] for row in range(len(words))]
+    return WordVectors(words, counts, languages, table)
+
+
+@pytest.fixture(scope="module")
+def in_gensim(vectors: WordVectors) -> object:
+    models = pytest.importorskip("gensim.models", reason="gensim, the oracle, is not installed")
+    keyed = models.KeyedVectors(vectors.dimension)
+    keyed.add_vectors(vectors.words, vectors.vectors)
+    return keyed
+
+
+@pytest.mark.parametrize("name", SIMILARITY)
+def test_similarity_is_gensims(name: str, vectors: WordVectors, in_gensim: object) -> None:
+    file = locate_evaluation_set(SIMILARITY[name])
+    score = score_similarity(vectors, file)
+    _, spearman, unknown_percent = in_gensim.evaluate_word_pairs(str(file))
+    assert score["spearman"] == pytest.approx(spearman.statistic, abs=1e-9)
+    assert 1 - score["coverage"] == pytest.approx(unknown_percent / 100)
+    assert score["covered"] > 20 and score["pairs"] == {"wordsim353": 353, "simlex999": 999}[name]
+
+
+@pytest.mark.parametrize("restrict_to", [150, 30_000])
+def test_analogies_are_gensims(restrict_to: int, vectors: WordVectors, in_gensim: object) -> None:
+    file = locate_evaluation_set(ANALOGIES)
+    score = score_analogies(vectors, file, restrict_to)
+    total, sections = in_gensim.evaluate_word_analogies(str(file), restrict_vocab=restrict_to)
+    assert score["accuracy"] == pytest.approx(total)
+    assert 0.0 < score["accuracy"] < 1.0
+    for section in sections[:-1]:  # the last is the total
+        ours = score["sections"][section["section"]]
+        assert ours["correct"] == len(section["correct"])
+        assert ours["answered"] == len(section["correct"]) + len(section["incorrect"])
+    assert score["questions"] == 19_544 and len(score["sections"]) == 14
+    assert score["restricted_to"] == min(restrict_to, len(vectors))
+
+
+def test_what_no_word_covers_has_no_score_rather_than_zero(tmp_path: Path, vectors: WordVectors) -> None:
+    (tmp_path / "pairs.tsv").write_text("# unknown words\nqqq\twww\t3\n")
+    (tmp_path / "questions.txt").write_text(": one\nqqq www eee rrr\n")
+    similarity = score_similarity(vectors, tmp_path / "pairs.tsv")
+    assert similarity == {"spearman": None, "pairs": 1, "covered": 0, "coverage": 0.0}
+    analogies = score_analogies(vectors, tmp_path / "questions.txt", 100)
+    assert analogies["accuracy"] is None and analogies["coverage"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("content", "where"), [("a b 3\n", "pair 1"), ("# x\na\tb\t1\na\tb\tmuch\n", "pair 2")]
+)
+def test_a_broken_similarity_line_is_named(
+    tmp_path: Path, vectors: WordVectors, content: str, where: str
+) -> None:
+    (tmp_path / "pairs.tsv").write_text(content)
+    with pytest.raises(ProlepsisError, match="not a pair of words") as caught:
+        score_similarity(vectors, tmp_path / "pairs.tsv")
+    assert str(caught.value.where).endswith(where)
+
+
+@pytest.mark.parametrize("content", ["a b c d\n", ": s\na b c\n"])
+def test_a_broken_analogy_is_named(tmp_path: Path, vectors: WordVectors, content: str) -> None:
+    (tmp_path / "questions.txt").write_text(content)
+    with pytest.raises(ProlepsisError, match="not an analogy"):
+        score_analogies(vectors, tmp_path / "questions.txt", 100)
+
+
+def test_a_missing_package_or_file_is_a_message(tmp_path: Path) -> None:
+    with pytest.raises(ProlepsisError, match="not installed") as caught:
+        locate_evaluation_set("no_such_package:pairs.tsv")
+    assert "demo" in (caught.value.remedy or "")
+    for reference in ("gensim:no/such/file.tsv", str(tmp_path / "none.tsv")):
+        with pytest.raises(ProlepsisError, match="no evaluation set"):
+            locate_evaluation_set(reference)
+
+
+def test_sets_are_found_without_importing_the_package() -> None:
+    code = (
+        "import sys; from prolepsis.text.word2vec.evaluation import locate_evaluation_set as locate;"
+        f"assert locate({ANALOGIES!r}).is_file(); assert 'gensim' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_neighbours_are_the_nearest_whole_words(vectors: WordVectors, in_gensim: object) -> None:
+    whole = {word for word in vectors.words if word.isalpha()}
+    expected = [(w, c) for w, c in in_gensim.most_similar("Athens", topn=len(vectors)) if w in whole][:5]
+    ours = vectors.neighbours("Athens", 5)
+    assert [word for word, _ in ours] == [word for word, _ in expected]
+    assert [cosine for _, cosine in ours] == pytest.approx([cosine for _, cosine in expected], abs=1e-5)
+    with pytest.raises(ProlepsisError, match="'qqq' has no vector"):
+        vectors.neighbours("qqq")
+
+
+def test_the_neighbour_table_has_a_row_for_each_known_word(vectors: WordVectors) -> None:
+    table = neighbour_table(vectors, ["Athens", "qqq", "Greece"], 3)
+    assert table["word"].to_list() == ["Athens", "Greece"]
+    first, cosine = vectors.neighbours("Athens", 1)[0]
+    assert table["neighbours"][0].startswith(f"{first} {cosine:.2f}, ")
+    assert table["nearest_cosine"][0] == pytest.approx(cosine)
+    assert table["occurrences"][0] == vectors.counts[vectors.rows["Athens"]]
+
+
+def test_frequent_words_are_whole_long_and_of_each_language(vectors: WordVectors) -> None:
+    words = frequent_words(vectors, per_language=3, min_letters=6)
+    languages = [vectors.languages[vectors.rows[word]] for word in words]
+    assert languages == ["en"] * 3 + ["fr"] * 3
+    assert all(len(word) >= 6 and word.isalpha() for word in words)
+    english = [vectors.words[row] for row, name in enumerate(vectors.languages) if name == "en"]
+    assert words[:3] == [w for w in english if len(w) >= 6 and w.isalpha()][:3]
+
+
+def test_the_plane_is_that_of_principal_component_analysis(vectors: WordVectors) -> None:
+    decomposition = pytest.importorskip("sklearn.decomposition")
+    words = vectors.words[:40]
+    expected = decomposition.PCA(2).fit_transform(vectors.unit_vectors[:40].astype(np.float64))
+    np.testing.assert_allclose(np.abs(principal_plane(vectors, words)), np.abs(expected), atol=1e-9)
