@@ -133,10 +133,6 @@ def test_the_same_seed_gives_the_same_weights(
     assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
 
 
-class Interruption(Exception):
-    pass
-
-
 def test_an_interrupted_training_ends_as_one_never_interrupted(
     videos: tuple[list[LabelledVideo], list[LabelledVideo]],
     tmp_path: Path,
@@ -158,12 +154,12 @@ def test_an_interrupted_training_ends_as_one_never_interrupted(
         nonlocal steps
         steps += 1
         if steps == 21:
-            raise Interruption
+            raise KeyboardInterrupt
         return original(self, batch, device)
 
     config = training_config(tmp_path / "b", epochs=2, checkpoint_every_steps=3)
     monkeypatch.setattr(DetectionTask, "loss", failing)
-    with pytest.raises(Interruption):
+    with pytest.raises(KeyboardInterrupt):
         training.train_detector(chosen, train, validation, CLASSES, config)
     monkeypatch.setattr(DetectionTask, "loss", original)
     resumed, _ = training.train_detector(chosen, train, validation, CLASSES, config)
