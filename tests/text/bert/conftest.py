@@ -39,20 +39,14 @@ def tokenizer() -> Tokenizer:
 def random_documents(tokenizer: Tokenizer) -> Callable[[int, int], Documents]:
     """`random_documents(seed, n)`: documents as lists of sentences as lists of ids, none of them special.
 
-    Each id is followed by the same other one nine times of ten, so there is something to learn.
+    A document keeps to a quarter of the vocabulary, so what surrounds a hidden token tells of it.
     """
-    size = tokenizer.vocabulary_size
-    following = dict(zip(range(5, size), np.random.default_rng(99).permutation(range(5, size)), strict=True))
+    quarters = np.array_split(np.random.default_rng(99).permutation(range(5, tokenizer.vocabulary_size)), 4)
 
     def document(random: np.random.Generator) -> list[list[int]]:
-        sentences = []
-        for length in random.integers(3, 13, size=random.integers(1, 9)):
-            sentence = [int(random.integers(5, size))]
-            while len(sentence) < length:
-                follows = random.random() < 0.9
-                sentence.append(int(following[sentence[-1]] if follows else random.integers(5, size)))
-            sentences.append(sentence)
-        return sentences
+        words = quarters[random.integers(4)]
+        lengths = random.integers(3, 13, size=random.integers(1, 9))
+        return [random.choice(words, size=length).tolist() for length in lengths]
 
     def make(seed: int, num_documents: int) -> Documents:
         random = np.random.default_rng(seed)
@@ -68,7 +62,7 @@ def write_shards(tmp_path: Path, tokenizer: Tokenizer) -> WriteShards:
     def write(**splits: Documents) -> TokenShards:
         batches = [_encoded(split, documents) for split, documents in splits.items()]
         stream = TokenStream(batches, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
-        write_token_shards(tmp_path / "tokens", stream, shard_tokens=2_000)
+        write_token_shards(tmp_path / "tokens", stream, shard_tokens=500)
         return TokenShards.open(tmp_path / "tokens")
 
     return write

@@ -132,7 +132,7 @@ def test_losses_and_accuracies_are_those_of_the_whole_output(
     objective: MaskedLanguageModelNextSentence, plan: MaskedPairsPlan, small_config: BertConfig
 ) -> None:
     torch.manual_seed(0)
-    model = objective.build_model(small_config).eval()
+    model = objective.build_model(small_config, np.ones(5, np.int64)).eval()
     batch = plan.batch(np.arange(8)).to(torch.device("cpu"))
     measures = objective.measure(model, batch)
 
@@ -171,7 +171,7 @@ def test_a_tokenizer_without_mask_and_separator_is_refused() -> None:
 
 def test_a_model_without_a_second_token_type_is_refused(objective: MaskedLanguageModelNextSentence) -> None:
     with pytest.raises(ProlepsisError, match="two token types"):
-        objective.build_model(BertConfig(type_vocab_size=1))
+        objective.build_model(BertConfig(type_vocab_size=1), np.ones(5, np.int64))
 
 
 def unmasked(batch: MaskedPairsBatch) -> torch.Tensor:

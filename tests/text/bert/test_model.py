@@ -63,6 +63,17 @@ def test_weights_start_from_a_normal_distribution_cut_at_two_deviations() -> Non
     assert float(layer.expand.bias.detach().abs().max()) == 0
 
 
+def test_the_untrained_model_predicts_tokens_by_their_frequency() -> None:
+    torch.manual_seed(0)
+    config = BertConfig(vocab_size=6, hidden_size=64, num_hidden_layers=1, num_attention_heads=1)
+    model = BertForPretraining(config).eval()
+    model.start_from_counts(np.array([0, 10, 989, 100_000]))
+    logits = model.masked_logits(torch.zeros(1, 64))[0].detach()
+    # One is added to every count, so that no token is impossible.
+    expected = torch.tensor([1, 11, 990, 100_001, 1, 1]) / 101_005
+    torch.testing.assert_close(logits.softmax(0), expected)
+
+
 def test_dropout_acts_in_training_only(small_config: BertConfig) -> None:
     torch.manual_seed(0)
     model = BertForPretraining(small_config)

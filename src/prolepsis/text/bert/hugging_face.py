@@ -255,6 +255,7 @@ def _write_tokenizer(directory: Path, tokenizer: Tokenizer, config: BertConfig) 
         {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": config.max_position_embeddings,
+            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
             "clean_up_tokenization_spaces": False,
             **{f"{part}_token": token for part, token in tokenizer.special_tokens.items()},
         },

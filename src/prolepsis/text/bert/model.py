@@ -5,7 +5,9 @@ from one matrix product; several examples may share a row, kept apart by a block
 output is computed only for the masked tokens, about 15 % of all.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -113,6 +115,20 @@ class BertForPretraining(nn.Module):
         """Scores of (B follows A, B is random), [n, 2], from encoder outputs of [CLS], [n, hidden_size]."""
         logits: Tensor = self.next_sentence(torch.tanh(self.pooler(first_vectors)))
         return logits
+
+    def start_from_counts(self, token_counts: NDArray[np.int64]) -> None:
+        """Makes the untrained model predict every token by its frequency, whatever the context.
+
+        From zeros, the embeddings, which are the output's weights too, all learn the frequencies first; they
+        become so alike that a small model then sees no context for thousands of steps.
+
+        Args:
+            token_counts: how often each token of the tokenizer occurs in the training text.
+        """
+        counts = torch.ones(self.config.vocab_size, dtype=torch.float64)
+        counts[: len(token_counts)] += torch.from_numpy(token_counts)
+        with torch.no_grad():
+            self.masked_bias.copy_(torch.log(counts / counts.sum()))
 
     def _initialise(self, module: nn.Module) -> None:
         # google-research/bert, modeling.py: a normal distribution truncated at two standard deviations.

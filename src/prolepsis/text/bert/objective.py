@@ -85,8 +85,8 @@ class PretrainingObjective(Protocol):
         """Tokens in a row."""
         ...
 
-    def build_model(self, config: BertConfig) -> nn.Module:
-        """An untrained encoder with this objective's heads."""
+    def build_model(self, config: BertConfig, token_counts: NDArray[np.int64]) -> nn.Module:
+        """An untrained encoder with this objective's heads, for a training split with these token counts."""
         ...
 
     def plan(self, split: TokenSplit, seed: int, pass_index: int) -> RowPlan:

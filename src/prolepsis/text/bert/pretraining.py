@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from prolepsis.errors import ProlepsisError
@@ -58,10 +59,11 @@ def pretrain(
     """
     tokens.require_tokenizer(tokenizer.hash)
     train = tokens.split("train")
+    counts = token_counts(train, tokens.vocabulary_size)
     seed_everything(training.seed)
     task = PretrainingTask(
         objective,
-        objective.build_model(model),
+        objective.build_model(model, counts),
         train,
         tokens.split("val"),
         training,
@@ -81,7 +83,7 @@ def pretrain(
         description="Pretraining BERT",
         note=lambda: f"{task.tokens_per_second():,.0f} tokens/s",
     )
-    entropy = unigram_entropy(train, tokens.vocabulary_size)
+    entropy = unigram_entropy(counts)
     metrics = {
         "best_epoch": result.best_epoch,
         "steps": result.steps,
@@ -214,14 +216,19 @@ class PretrainingTask:
         return len(plan) // self._batch_size
 
 
-def unigram_entropy(split: TokenSplit, vocabulary_size: int) -> float:
-    """The entropy of the split's token frequencies in nats.
+def token_counts(split: TokenSplit, vocabulary_size: int) -> NDArray[np.int64]:
+    """How often each token occurs in the split, int64 [vocabulary_size]."""
+    counts = np.zeros(vocabulary_size, np.int64)
+    for start in range(0, split.num_tokens, _TOKENS_AT_ONCE):
+        counts += np.bincount(split.tokens(start, start + _TOKENS_AT_ONCE), minlength=vocabulary_size)
+    return counts
+
+
+def unigram_entropy(counts: NDArray[np.int64]) -> float:
+    """The entropy of token frequencies in nats.
 
     It is the loss of a model that knows how frequent each token is and nothing else. A masked loss that stays
     there has not begun to learn from context.
     """
-    counts = np.zeros(vocabulary_size, np.int64)
-    for start in range(0, split.num_tokens, _TOKENS_AT_ONCE):
-        counts += np.bincount(split.tokens(start, start + _TOKENS_AT_ONCE), minlength=vocabulary_size)
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())

@@ -1,7 +1,8 @@
 """BERT's own objective: masked tokens, and whether the second segment follows the first.
 
-Follows google-research/bert (create_pretraining_data.py, run_pretraining.py) with two differences: tokens are
-hidden anew in every pass instead of in ten fixed copies of the corpus, and several examples share a row.
+Follows google-research/bert (create_pretraining_data.py, run_pretraining.py) but for three things: tokens are
+hidden anew in every pass instead of in ten fixed copies of the corpus, several examples share a row, and the
+output's bias starts from the frequencies of the tokens instead of zeros.
 """
 
 from dataclasses import dataclass, fields
@@ -99,13 +100,15 @@ class MaskedLanguageModelNextSentence:
     def max_length(self) -> int:
         return self.config.max_length
 
-    def build_model(self, config: BertConfig) -> BertForPretraining:
+    def build_model(self, config: BertConfig, token_counts: NDArray[np.int64]) -> BertForPretraining:
         if config.type_vocab_size < 2:
             raise ProlepsisError(
                 "Segment pairs need two token types.", where="model.type_vocab_size", remedy="Set it to 2."
             )
         config.check_fits(self.tokenizer.vocabulary_size, self.max_length)
-        return BertForPretraining(config)
+        model = BertForPretraining(config)
+        model.start_from_counts(token_counts)
+        return model
 
     def plan(self, split: TokenSplit, seed: int, pass_index: int) -> "MaskedPairsPlan":
         pairs = plan_segment_pairs(

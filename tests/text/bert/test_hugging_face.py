@@ -1,0 +1,203 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.hugging_face import PretrainedBert, load_hugging_face
+from prolepsis.text.bert.model import BertForPretraining, block_attention_mask
+from prolepsis.text.tokenizers import Tokenizer
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig) -> Path:
+    torch.manual_seed(0)
+    model = BertForPretraining(small_config).eval()
+    torch.nn.init.normal_(model.masked_bias)
+    torch.nn.init.normal_(model.next_sentence.bias)
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            torch.nn.init.normal_(module.weight)
+            torch.nn.init.normal_(module.bias)
+    PretrainedBert(model, tokenizer, {"seed": 0}).save(tmp_path / "bert")
+    return tmp_path / "bert"
+
+
+def outputs(
+    model: BertForPretraining, tokens: torch.Tensor, types: torch.Tensor, lengths: list[int]
+) -> list[torch.Tensor]:
+    """The two heads' logits, and where there are real tokens."""
+    places = torch.arange(tokens.shape[1])
+    real = places < torch.tensor(lengths)[:, None]
+    with torch.no_grad():
+        hidden = model.encoder(tokens, types, places.expand_as(tokens), block_attention_mask(real.long() - 1))
+        return [model.masked_logits(hidden), model.next_sentence_logits(hidden[:, 0]), real]
+
+
+def assert_same_outputs(ours: BertForPretraining, theirs: transformers.BertForPreTraining) -> None:
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(0, ours.config.vocab_size, (3, 23), generator=generator)
+    types = (torch.arange(23) >= torch.tensor([[9], [2], [23]])).long()
+    masked, following, real = outputs(ours, tokens, types, [23, 10, 17])
+    with torch.no_grad():
+        expected = theirs(input_ids=tokens, token_type_ids=types, attention_mask=real.long())
+    assert float(masked[real].std()) > 0.1
+    torch.testing.assert_close(masked[real], expected.prediction_logits[real], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(following, expected.seq_relationship_logits, rtol=1e-5, atol=1e-5)
+
+
+def test_transformers_loads_what_is_written_and_gives_the_same_logits(folder: Path) -> None:
+    theirs, info = transformers.BertForPreTraining.from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values())
+    assert_same_outputs(load_hugging_face(folder), theirs.eval())
+
+
+def test_a_folder_of_transformers_loads_and_gives_the_same_logits(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    config = transformers.BertConfig(
+        vocab_size=77, hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=40,
+        max_position_embeddings=30, initializer_range=0.4,
+    )  # fmt: skip
+    theirs = transformers.BertForPreTraining(config).eval()
+    theirs.save_pretrained(tmp_path)
+    assert_same_outputs(load_hugging_face(tmp_path), theirs)
+
+
+def test_the_tokenizer_frames_pairs_as_the_model_was_trained_to_see_them(
+    folder: Path, tokenizer: Tokenizer
+) -> None:
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    encoded = theirs("The cat", "sat on [MASK]")
+    a, b = tokenizer.encode_batch(["The cat", "sat on"])
+    special = tokenizer.special_ids
+    expected = [special["cls"], *a, special["sep"], *b, special["mask"], special["sep"]]
+    assert encoded["input_ids"] == expected
+    assert encoded["token_type_ids"] == [0] * (len(a) + 2) + [1] * (len(b) + 2)
+    assert theirs.model_max_length == 40
+    for part, token_id in special.items():
+        assert getattr(theirs, f"{part}_token_id") == token_id
+
+
+def test_what_was_saved_comes_back(folder: Path, tokenizer: Tokenizer, small_config: BertConfig) -> None:
+    loaded = PretrainedBert.load(folder)
+    assert loaded.model.config == small_config
+    assert loaded.tokenizer == tokenizer
+    assert loaded.metadata == {"seed": 0}
+    assert not loaded.model.training
+    profile = loaded.profile()
+    assert profile["num_elements"].sum() == sum(p.numel() for p in loaded.model.parameters())
+    assert profile["finite"].all()
+
+
+def test_a_loaded_model_can_be_trained_further(folder: Path) -> None:
+    model = load_hugging_face(folder)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    model.masked_logits(torch.randn(2, model.config.hidden_size)).sum().backward()
+    assert model.encoder.token_embeddings.weight.grad is not None
+
+
+def test_the_names_of_the_oldest_folders_are_understood(folder: Path) -> None:
+    expected = load_hugging_face(folder).state_dict()
+    old = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
+        for name, tensor in load_file(folder / "model.safetensors").items()
+    }
+    # Those also hold copies of tied weights, and a buffer.
+    old["cls.predictions.decoder.weight"] = old["bert.embeddings.word_embeddings.weight"].clone()
+    old["bert.embeddings.position_ids"] = torch.arange(40)[None]
+    save_file(old, folder / "model.safetensors")
+    for name, tensor in load_hugging_face(folder).state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_half_precision_weights_are_read_as_float32(folder: Path) -> None:
+    halves = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(halves, folder / "model.safetensors")
+    assert {tensor.dtype for tensor in load_hugging_face(folder).state_dict().values()} == {torch.float32}
+
+
+def test_pickled_weights_are_never_read(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ProlepsisError, match="cannot be read") as caught:
+        load_hugging_face(folder)
+    assert "safetensors" in str(caught.value.remedy)
+
+
+def test_a_truncated_file_of_weights_is_refused(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ProlepsisError, match="cannot be read"):
+        load_hugging_face(folder)
+
+
+def test_missing_and_unknown_tensors_are_named(folder: Path) -> None:
+    stored = load_file(folder / "model.safetensors")
+    stored["classifier.weight"] = stored.pop("cls.seq_relationship.weight")
+    save_file(stored, folder / "model.safetensors")
+    with pytest.raises(
+        ProlepsisError, match=r"missing: cls.seq_relationship.weight; unknown: classifier.weight"
+    ):
+        load_hugging_face(folder)
+
+
+def test_sizes_that_contradict_the_configuration_are_refused(folder: Path) -> None:
+    change_config(folder, intermediate_size=48)
+    with pytest.raises(
+        ProlepsisError, match=r"sizes that config.json gives: encoder.layers.0.contract.weight"
+    ):
+        load_hugging_face(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_act": "relu"}, '"hidden_act": "relu"'),
+        ({"model_type": "roberta"}, '"model_type": "roberta"'),
+        ({"position_embedding_type": "relative_key"}, "relative_key"),
+        ({"num_attention_heads": 3}, "must be a multiple"),
+        ({"hidden_size": "wide"}, "hidden_size"),
+    ],
+)
+def test_a_configuration_of_another_model_is_refused(
+    folder: Path, change: dict[str, object], message: str
+) -> None:
+    change_config(folder, **change)
+    with pytest.raises(ProlepsisError, match=message) as caught:
+        load_hugging_face(folder)
+    assert caught.value.where == folder / "config.json"
+
+
+def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ProlepsisError, match="not a model's configuration"):
+        load_hugging_face(tmp_path)
+
+
+def test_a_folder_of_transformers_alone_is_not_a_pipelines_model(folder: Path) -> None:
+    (folder / "prolepsis.json").unlink()
+    with pytest.raises(ProlepsisError, match="not a model that the pipeline 'bert' wrote"):
+        PretrainedBert.load(folder)
+
+
+def test_saving_again_replaces_the_folder_as_a_whole(folder: Path) -> None:
+    (folder / "left_over.txt").write_text("old")
+    model = PretrainedBert.load(folder)
+    model.save(folder)
+    assert not (folder / "left_over.txt").exists()
+    assert not [path for path in folder.parent.iterdir() if path != folder]
+    np.testing.assert_array_equal(
+        PretrainedBert.load(folder).model.masked_bias.detach(), model.model.masked_bias.detach()
+    )
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))

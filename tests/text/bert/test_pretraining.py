@@ -1,0 +1,247 @@
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence, MaskedPairsBatch
+from prolepsis.text.bert.pretraining import (
+    PretrainingResult,
+    PretrainingTask,
+    pretrain,
+    token_counts,
+    unigram_entropy,
+)
+from prolepsis.text.token_shards import TokenShards
+from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
+from prolepsis.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
+
+LENGTH, ROWS = 40, 4
+CPU = torch.device("cpu")
+
+WriteShards = Callable[..., TokenShards]
+RandomDocuments = Callable[[int, int], Any]
+
+
+@pytest.fixture
+def objective(tokenizer: Tokenizer) -> MaskedLanguageModelNextSentence:
+    config = MaskedLanguageModelNextSentence.Config(max_length=LENGTH)
+    return MaskedLanguageModelNextSentence(config, tokenizer)
+
+
+@pytest.fixture
+def shards(write_shards: WriteShards, random_documents: RandomDocuments) -> TokenShards:
+    return write_shards(train=random_documents(1, 60), val=random_documents(2, 20))
+
+
+def training(directory: Path, **changes: Any) -> TrainingConfig:
+    values: dict[str, Any] = {
+        "epochs": 2,
+        "batch_size": ROWS,
+        "optimizer": OptimizerConfig(name="bert_adamw", learning_rate=5e-3, eps=1e-6),
+        "gradient_clip_norm": 1.0,
+        "seed": 7,
+        "device": "cpu",
+        "checkpoint_directory": directory / "checkpoints",
+        "monitor": "validation_loss",
+        "monitor_mode": "min",
+    }
+    return TrainingConfig(**{**values, **changes})
+
+
+def task_of(
+    objective: MaskedLanguageModelNextSentence,
+    shards: TokenShards,
+    config: BertConfig,
+    directory: Path,
+    steps: int | None = None,
+    **changes: Any,
+) -> PretrainingTask:
+    return PretrainingTask(
+        objective,
+        objective.build_model(config, token_counts(shards.split("train"), config.vocab_size)),
+        shards.split("train"),
+        shards.split("val"),
+        training(directory, **changes),
+        steps_per_epoch=steps,
+        validation_rows=6,
+    )
+
+
+def contents(batch: Any) -> list[Any]:
+    assert isinstance(batch, MaskedPairsBatch)
+    return [tensor.tolist() for tensor in vars(batch).values()]
+
+
+def test_it_learns_from_what_surrounds_a_hidden_token(
+    tmp_path: Path,
+    write_shards: WriteShards,
+    random_documents: RandomDocuments,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+) -> None:
+    shards = write_shards(train=random_documents(1, 300), val=random_documents(2, 40))
+    config = small_config.model_copy(
+        update={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 1,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "initializer_range": 0.02,
+        }
+    )
+    settings = training(
+        tmp_path,
+        epochs=3,
+        batch_size=8,
+        optimizer=OptimizerConfig(name="adamw", learning_rate=4e-3),
+        schedule=ScheduleConfig(name="linear", warmup_steps=20),
+    )
+    result = pretrain(tokenizer, shards, objective, config, settings, steps_per_epoch=120)
+    metrics = result.metrics
+    # To know the document's quarter of the vocabulary is worth log 4 = 1.39 nats.
+    assert metrics["validation_masked_loss"] < metrics["unigram_entropy"] - 0.5
+    assert metrics["real_token_share"] > 0.9
+    assert metrics["real_tokens_per_second"] > 0
+    assert [row["step"] for row in result.curves] == [120, 240, 360]
+    assert {"train_masked_loss", "validation_masked_loss", "unigram_entropy"} <= result.curves[0].keys()
+    assert result.model.metadata["metrics"] == metrics
+    assert result.model.tokenizer is tokenizer
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(
+    tmp_path: Path,
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+) -> None:
+    def run(seed: int) -> PretrainingResult:
+        settings = training(tmp_path, seed=seed)
+        return pretrain(tokenizer, shards, objective, small_config, settings, steps_per_epoch=3)
+
+    first, again, other = run(1), run(1), run(2)
+    assert first.curves == again.curves
+    assert first.curves != other.curves
+    for name, tensor in first.model.model.state_dict().items():
+        assert torch.equal(tensor, again.model.model.state_dict()[name]), name
+
+
+def test_batches_go_through_all_rows_before_any_comes_again(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    task = task_of(objective, shards, small_config, tmp_path, steps=1)
+    plans = [objective.plan(shards.split("train"), 7, pass_index) for pass_index in (0, 1)]
+    expected = [
+        contents(plan.batch(np.arange(first, first + ROWS)))
+        for plan in plans
+        for first in range(0, len(plan) - ROWS + 1, ROWS)
+    ]
+    batches = [contents(batch) for epoch in range(len(expected)) for batch in task.batches(epoch, 0)]
+    assert batches == expected
+
+
+def test_batches_after_a_step_are_those_of_a_run_never_interrupted(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    # An epoch is longer than a pass, and the continuation starts behind the border.
+    task = task_of(objective, shards, small_config, tmp_path, steps=20, accumulation_steps=2)
+    assert len(objective.plan(shards.split("train"), 7, 0)) < 20 * 2 * ROWS
+    whole = [contents(batch) for batch in task.batches(1, 0)]
+    assert len(whole) == 40
+    fresh = task_of(objective, shards, small_config, tmp_path, steps=20, accumulation_steps=2)
+    assert [contents(batch) for batch in fresh.batches(1, 13)] == whole[26:]
+
+
+def test_an_epoch_is_a_pass_unless_its_steps_are_given(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    rows = len(objective.plan(shards.split("train"), 7, 0))
+    task = task_of(objective, shards, small_config, tmp_path, accumulation_steps=2)
+    assert task.steps_per_epoch() == rows // ROWS // 2
+    assert task_of(objective, shards, small_config, tmp_path, steps=5).steps_per_epoch() == 5
+
+
+def test_validation_is_the_same_every_time_and_whatever_the_batch_size(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    torch.manual_seed(0)
+    task = task_of(objective, shards, small_config, tmp_path)
+    task.model.eval()
+    with torch.no_grad():
+        first = task.validate(CPU)
+        assert task.validate(CPU) == first
+        other = task_of(objective, shards, small_config, tmp_path, batch_size=1, seed=8)
+        other.model = task.model
+        assert other.validate(CPU) == pytest.approx(first, rel=1e-5)
+    assert first["validation_loss"] == pytest.approx(
+        first["validation_masked_loss"] + first["validation_next_sentence_loss"]
+    )
+
+
+def test_a_tokenizer_that_did_not_make_the_shards_is_refused(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    other = WordPieceTrainer(WordPieceTrainer.Config(vocabulary_size=80)).train([["other words"]])
+    with pytest.raises(ProlepsisError, match=f"not by {other.hash}"):
+        pretrain(other, shards, objective, small_config, training(tmp_path))
+
+
+def test_a_vocabulary_larger_than_the_models_is_refused(
+    tmp_path: Path,
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+) -> None:
+    config = small_config.model_copy(update={"vocab_size": tokenizer.vocabulary_size - 1})
+    with pytest.raises(ProlepsisError, match="the model embeds only"):
+        pretrain(tokenizer, shards, objective, config, training(tmp_path))
+
+
+@pytest.mark.parametrize("validation", [None, [[]]])
+def test_an_empty_validation_split_is_refused(
+    tmp_path: Path,
+    write_shards: WriteShards,
+    random_documents: RandomDocuments,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+    validation: Any,
+) -> None:
+    splits = {"train": random_documents(1, 60)} | ({"val": validation} if validation else {})
+    with pytest.raises(ProlepsisError, match="split 'val'") as caught:
+        pretrain(tokenizer, write_shards(**splits), objective, small_config, training(tmp_path))
+    assert caught.value.remedy is not None
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_corpus_smaller_than_a_batch_is_refused(
+    tmp_path: Path,
+    write_shards: WriteShards,
+    random_documents: RandomDocuments,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+) -> None:
+    shards = write_shards(train=random_documents(1, 2), val=random_documents(2, 2))
+    with pytest.raises(ProlepsisError, match="fewer than a batch of 4000"):
+        pretrain(tokenizer, shards, objective, small_config, training(tmp_path, batch_size=4000))
+
+
+def test_the_unigram_entropy_is_that_of_all_tokens(shards: TokenShards, tokenizer: Tokenizer) -> None:
+    split = shards.split("train")
+    assert len(split.shards) > 1
+    tokens = list(itertools.chain(*(split.document(i).tolist() for i in range(split.num_documents))))
+    counts = token_counts(split, tokenizer.vocabulary_size)
+    assert counts.tolist() == np.bincount(tokens, minlength=tokenizer.vocabulary_size).tolist()
+    assert unigram_entropy(counts) == pytest.approx(stats.entropy(counts), rel=1e-12)
