@@ -51,7 +51,8 @@ class RegressionTask:
 
     def validate(self, device: torch.device) -> dict[str, float]:
         inputs = torch.randn(32, 6, generator=torch.Generator().manual_seed(99)).to(device)
-        return {"loss": float((self.model(inputs) - inputs.sum(1, keepdim=True)).square().mean())}
+        error = self.model(inputs) - inputs.sum(1, keepdim=True)
+        return {"loss": error.square().mean().item()}
 
 
 def train(
@@ -83,5 +84,5 @@ def train_and_save(task: RegressionTask, directory: Path, optimizer: str) -> Non
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder, kill_at, name, optimizer_name = sys.argv[1:]
-    regression = RegressionTask(int(kill_at) if int(kill_at) >= 0 else None, signal.Signals[name])
+    regression = RegressionTask(int(kill_at), signal.Signals[name])
     train_and_save(regression, Path(folder), optimizer_name)

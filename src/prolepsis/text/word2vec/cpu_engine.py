@@ -138,7 +138,7 @@ def _draw_targets(centre: Any, sampling: Any, targets: Any, state: Any) -> Any:
 
 @lru_cache
 def _compiled(dimension: int, num_drawn: int) -> Callable[..., tuple[float, int]]:
-    """The training loop for rows of `dimension` numbers, which as a constant makes it a fifth faster.
+    """The training loop for rows of `dimension` numbers, faster for knowing it as a constant.
 
     Args:
         num_drawn: targets of a window: its centre and the noise words.

@@ -1,8 +1,8 @@
 """Skip-gram on a GPU: the objective of `cpu_engine`, many windows at a time in PyTorch.
 
 All windows of a batch see the tables from before it. Summing the updates of a frequent word over thousands of
-windows would overshoot until the numbers overflow, so a row moves at most `_LARGEST_STEP` times the mean of its
-updates; where it has few, it moves by their plain sum, as one after the other would give.
+windows would overshoot until the numbers overflow, so a row moves at most `_LARGEST_STEP` times the mean of
+its updates; where it has few, it moves by their plain sum, as one after the other would give.
 """
 
 from typing import Any

@@ -34,5 +34,6 @@ def draw_words(vectors: WordVectors, words: list[str]) -> "Figure":
             )
     axes.legend(title="most frequent in")
     axes.set(xlabel="first principal component", ylabel="second principal component")
-    axes.set_title(f"The {len(words)} most frequent words, by their vectors")
+    axes.set_title(f"{len(words)} frequent words, by their vectors")
+    axes.margins(0.08)
     return figure
