@@ -26,9 +26,10 @@ def run_validation(metadata: ProjectMetadata, datasets: tuple[str, ...], env: st
     """Check DATASETS, or all that have a validator, as they lie on disk; fail if one breaks its suite."""
     # The context is held by a name: validators learn from it, while it lives, where the project is.
     context = KedroSession.create(metadata.project_path, env=env, save_on_close=False).load_context()
+    catalog = context.catalog
     failed = False
-    for name in datasets or _all_datasets():
-        state, message = _check(context.catalog, name)
+    for name in datasets or _all_datasets(catalog):
+        state, message = _check(catalog, name)
         if state is None:
             continue
         failed |= state not in _COLOURS
@@ -38,9 +39,11 @@ def run_validation(metadata: ProjectMetadata, datasets: tuple[str, ...], env: st
     sys.exit(1 if failed else 0)
 
 
-def _all_datasets() -> list[str]:
+def _all_datasets(catalog: Any) -> list[str]:
+    """The datasets of all pipelines that are in the catalog, parameters left out."""
     names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
-    return sorted(name for name in names if not name.startswith("params:") and name != "parameters")
+    data = sorted(name for name in names if not name.startswith("params:") and name != "parameters")
+    return [name for name in data if catalog.get(name) is not None]
 
 
 def _check(catalog: Any, name: str) -> tuple[str | None, str]:

@@ -26,6 +26,7 @@ def checked(mini: Any) -> Any:
 
 
 def test_data_is_told_as_it_is_and_nothing_is_written(checked: Any) -> None:
+    checked.write("conf/base/catalog/demo.yml", "{}")  # what is only in memory is not told
     checked.write("data/03_primary/numbers.json", "[1, 2, 3]")
     checked.write("data/06_models/mean.json", '{"value": 0.5}')
     code, output = checked.call(validation, "run")
