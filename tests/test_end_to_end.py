@@ -164,9 +164,9 @@ def test_every_contract_held(demo: Project):
 def test_a_users_own_data_takes_the_place_of_the_demo(tmp_path: Path, demo: Project):
     project = repository(tmp_path / "project")
     raw = project.path / "data" / "test" / "01_raw"
+    command(project.path, "dvc", "remove", "--outs", "demo_data-demo_text", "demo_data-demo_video")
     shutil.copytree(demo.path / "data" / "test" / "01_raw", raw, ignore=shutil.ignore_patterns(".gitignore"))
-    # What a user would bring: one file less, one video less.
-    next((raw / "corpus").rglob("*.parquet")).unlink()
+    next((raw / "corpus").rglob("*.parquet")).unlink()  # so that it is not the demo's corpus
     added = [str(raw / name) for name in ("corpus", "videos", "annotations.csv")]
     command(project.path, "dvc", "add", "--quiet", *added)
     command(project.path, "kedro", "stages", "sync", "--env", "test")
