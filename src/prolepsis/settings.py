@@ -3,7 +3,7 @@
 from prolepsis.validation.hooks import ValidationHooks
 from prolepsis.variants import VARIANTS
 
-__all__ = ["CONFIG_LOADER_ARGS", "HOOKS", "VARIANTS"]
+__all__ = ["CONFIG_LOADER_ARGS", "DISABLE_HOOKS_FOR_PLUGINS", "HOOKS", "VARIANTS"]
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
@@ -14,3 +14,7 @@ CONFIG_LOADER_ARGS = {
 
 # Validators learn from it which dataset they look at, and where the project is.
 HOOKS = (ValidationHooks(),)
+
+# Each adds a second to every run: one reports usage, the other gathers statistics of pandas frames,
+# which this project has none of. `kedro viz` does not need its hooks.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro-viz")

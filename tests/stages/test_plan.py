@@ -85,6 +85,16 @@ def test_a_stage_depends_on_exactly_the_code_it_can_run(mini: Any) -> None:
     assert code_of(mini, stage_of(mini, "ingest")) == own | {"cleaning.py"}
 
 
+def test_files_in_a_folder_beside_the_code_are_dependencies(mini: Any) -> None:
+    package = f"src/{mini.package}/pipelines/ingest"
+    mini.write(f"{package}/templates/page.html", "<p></p>\n")
+    mini.write(f"{package}/__pycache__/nodes.pyc", "not code of ours\n")
+    found = code_of(mini, stage_of(mini, "ingest"))
+    assert "pipelines/ingest/templates/page.html" in found
+    assert not any("__pycache__" in name for name in found)
+    assert "pipelines/ingest/templates/page.html" not in code_of(mini, stage_of(mini, "train-mean"))
+
+
 def test_a_plugin_is_a_dependency_of_the_stage_whose_parameters_choose_it(mini: Any) -> None:
     assert "scaling.py" in code_of(mini, stage_of(mini, "train-total"))
     assert "scaling.py" not in code_of(mini, stage_of(mini, "train-mean"))

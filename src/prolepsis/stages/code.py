@@ -27,8 +27,13 @@ class CodeFiles:
         self._project = project
 
     def files(self, modules: set[str]) -> set[str]:
-        """The files, relative to the project, of modules and of everything they import inside the package."""
-        return {self._file(module) for module in self._with_imports(modules)}
+        """The files, relative to the project, of modules and of everything they import inside the package.
+
+        A package brings the files that lie in folders of its own beside its code, templates for example.
+        """
+        known = self._with_imports(modules)
+        packages = {module.rpartition(".")[0] for module in known} | known
+        return {self._file(module) for module in known}.union(*map(self._data_files, packages))
 
     def pipeline_files(self, pipeline_name: str) -> set[str]:
         """The files that define a pipeline: `__init__.py`, `pipeline.py`, `params.py`; not their imports."""
@@ -50,6 +55,19 @@ class CodeFiles:
             for name in _chosen(values)
             for group in groups
             if name in plugins.names(group)
+        }
+
+    def _data_files(self, module: str) -> set[str]:
+        base = self._project.source.joinpath(*module.split("."))
+        if not base.is_dir():
+            return set()
+        folders = [path for path in base.iterdir() if path.is_dir() and path.name != "__pycache__"]
+        return {
+            file.relative_to(self._project.path).as_posix()
+            for folder in folders
+            if not any(folder.rglob("*.py"))
+            for file in folder.rglob("*")
+            if file.is_file()
         }
 
     def _with_imports(self, modules: set[str]) -> set[str]:
