@@ -75,6 +75,8 @@ def test_the_built_page_shows_the_nodes_of_both_chains(
     picture.parent.mkdir(exist_ok=True)
     document = browse(chromium, page + "?expandAllPipelines=true", tmp_path / "dom", "--dump-dom")
     browse(chromium, page + "?expandAllPipelines=true", tmp_path / "picture", f"--screenshot={picture}")
-    for node in ("Ingest Corpus", "Train Tokenizer", "Pretrain Bert", "Rasterise Labels", "Train Detector"):
-        assert node.lower() in document.lower(), f"the page does not show {node}"
+    for node in ("ingest_corpus", "train_tokenizer", "pretrain_bert", "rasterise_labels", "train_detector"):
+        assert node in document, f"the page does not show {node}"
+    for layer in ("raw", "primary", "feature", "model_input", "models", "model_output", "reporting"):
+        assert f'data-id="layer-label--{layer}"' in document, f"the page does not show the layer {layer}"
     assert picture.stat().st_size > 50_000
