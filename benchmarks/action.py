@@ -69,8 +69,7 @@ def training_rate(detector: Detector, device: torch.device, seconds: float) -> t
     sampling = SamplingConfig(window_steps=STEPS, scored_fraction=share)
     sampler = WindowSampler(videos, sampling, context=detector.context, horizon=detector.horizon, seed=0)
     [batch] = sampler.batches(0, 1)
-    parts = (batch.features, batch.mask, batch.labels, batch.valid, batch.scored)
-    batch = type(batch)(*(part.to(device) for part in parts))
+    batch = batch.to(device)
     optimizer = torch.optim.Adam(detector.parameters(), 1e-4)
     detector.train()
 

@@ -5,6 +5,7 @@ import torch
 from prolepsis.action.detectors.oadtr import OadTR
 from prolepsis.action.detectors.rnn import RNN
 from prolepsis.action.scoring import score_videos
+from prolepsis.errors import ProlepsisError
 
 CPU = torch.device("cpu")
 
@@ -43,3 +44,10 @@ def test_scores_are_probabilities_of_a_detector_without_dropout() -> None:
 def test_no_video_gives_no_scores() -> None:
     detector = RNN(RNN.Config(hidden_size=4), input_size=4, num_classes=3)
     assert list(score_videos(detector, {}, [], CPU)) == []
+
+
+def test_features_of_another_encoder_are_refused() -> None:
+    detector = RNN(RNN.Config(hidden_size=4), input_size=5, num_classes=3)
+    features = features_of({"a": 3})
+    with pytest.raises(ProlepsisError, match="length 5, and these have 4"):
+        list(score_videos(detector, features, features, CPU))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 
 from prolepsis.action.detectors.base import Detector
+from prolepsis.errors import ProlepsisError
 from prolepsis.training.device import autocast
 
 # Steps (videos x their greatest length) scored at a time; bounds the memory.
@@ -35,6 +36,9 @@ def score_videos(
     """Scores each video as one stream from its first step on; shorter videos come first.
 
     The detector is put in evaluation mode and on the device.
+
+    Raises:
+        ProlepsisError: the features are not as long as those that the detector was built for.
     """
     detector.to(device).eval()
     for batch in _batches(features, videos):
@@ -49,6 +53,14 @@ def _score(
     device: torch.device,
     precision: torch.dtype,
 ) -> list[VideoScores]:
+    for video in videos:
+        if features[video].shape[1] != detector.input_size:
+            raise ProlepsisError(
+                f"The detector takes features of length {detector.input_size},"
+                f" and these have {features[video].shape[1]}.",
+                where=f"video {video!r}",
+                remedy="train the detector on features of the same encoder",
+            )
     lengths = [len(features[video]) for video in videos]
     padded = np.zeros((len(videos), max(lengths), detector.input_size), np.float32)
     for row, video in enumerate(videos):

@@ -82,12 +82,7 @@ class DetectionTask:
         return self._sampler.batches(epoch, self.steps_per_epoch() * per_step, first_step * per_step)
 
     def loss(self, batch: WindowBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        batch = WindowBatch(
-            *(
-                part.to(device)
-                for part in (batch.features, batch.mask, batch.labels, batch.valid, batch.scored)
-            )
-        )
+        batch = batch.to(device)
         if self._noise is not None:
             noise = torch.randn_like(batch.features) * self._noise.to(device) * batch.mask.unsqueeze(-1)
             batch = replace(batch, features=batch.features + noise)

@@ -5,9 +5,10 @@ num_classes=C)`. Both ways give the same scores (to float32 rounding), which the
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, NamedTuple
 
+import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
@@ -56,6 +57,10 @@ class WindowBatch:
     labels: Tensor
     valid: Tensor
     scored: Tensor
+
+    def to(self, device: torch.device) -> "WindowBatch":
+        """The same batch on another device."""
+        return WindowBatch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 class Detector(nn.Module, ABC):

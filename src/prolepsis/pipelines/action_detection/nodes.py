@@ -52,19 +52,18 @@ def score_videos(
         An iterator over one frame per video.
     """
     from prolepsis.action import scoring, training
-    from prolepsis.action.tables import score_frames
+    from prolepsis.action.tables import labelled_videos, score_frames
     from prolepsis.training.device import resolve_device, resolve_precision
     from prolepsis.training.progress import track
 
     config = parameters.training_configuration()
     device = resolve_device(config.device)
-    rows = frame_labels.filter(pl.col("split").is_in(SCORED_SPLITS))
-    videos = rows["video"].unique().to_list()
-    scores = scoring.score_videos(
-        training.load_detector(model),
-        frame_features,
-        videos,
-        device,
-        resolve_precision(config.precision, device),
-    )
-    return score_frames(track(scores, f"Scoring with {parameters.plugin}", len(videos), "videos"), rows)
+    features = {
+        video.name: video.features
+        for split in SCORED_SPLITS
+        for video in labelled_videos(frame_labels, frame_features, split)
+    }
+    precision = resolve_precision(config.precision, device)
+    scores = scoring.score_videos(training.load_detector(model), features, features, device, precision)
+    progress = track(scores, f"Scoring with {parameters.plugin}", len(features), "videos")
+    return score_frames(progress, frame_labels)
