@@ -1,6 +1,7 @@
 """Pretraining: an objective, token shards and the training loop, and what comes out of them."""
 
 import itertools
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from prolepsis.training.loop import fit
 # Validation examples and their hidden tokens are the same in every run, whatever its seed.
 _VALIDATION_SEED = 0
 _TOKENS_AT_ONCE = 1 << 22
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ def pretrain(
     tokens.require_tokenizer(tokenizer.hash)
     train = tokens.split("train")
     counts = token_counts(train, tokens.vocabulary_size)
+    entropy = unigram_entropy(counts)
+    _logger.info("Token frequencies alone give a loss of %.3f nats (unigram entropy).", entropy)
     seed_everything(training.seed)
     task = PretrainingTask(
         objective,
@@ -83,7 +88,6 @@ def pretrain(
         description="Pretraining BERT",
         note=lambda: f"{task.tokens_per_second():,.0f} tokens/s",
     )
-    entropy = unigram_entropy(counts)
     metrics = {
         "best_epoch": result.best_epoch,
         "steps": result.steps,
@@ -167,6 +171,7 @@ class PretrainingTask:
                 totals[name] = totals.get(name, 0.0) + float(measure.total)
                 counts[name] = counts.get(name, 0) + measure.count
         means = {name: totals[name] / counts[name] for name in totals}
+        _logger.info("Validation: %s", ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
         return {
             "validation_loss": math.fsum(means[name] for name in sorted(losses)),
             **{f"validation_{name}": value for name, value in means.items()},

@@ -147,7 +147,7 @@ class MaskedLanguageModelNextSentence:
 
     def for_validation(self) -> "MaskedLanguageModelNextSentence":
         config = self.config.model_copy(update={"masked_lm_probability": _VALIDATION_PROBABILITY})
-        return MaskedLanguageModelNextSentence(config, self.tokenizer)
+        return type(self)(config, self.tokenizer)  # a subclass stays one
 
 
 @dataclass(frozen=True)
