@@ -14,6 +14,8 @@ _GROUPS = {
     "validation": ("prolepsis.cli_validation", "Data contracts, held against the data that is there."),
 }
 _TRACEBACK = "PROLEPSIS_TRACEBACK"
+# How Kedro begins when no pipeline, namespace or node has the name that was asked for.
+_NOTHING_TO_RUN = ("Failed to find the pipeline", "Pipeline does not contain")
 
 Wanted = TypeVar("Wanted", bound=BaseException)
 
@@ -53,8 +55,11 @@ cli.add_command(run)
 
 def _for_a_person(error: BaseException) -> str | None:
     """The message of an error that is a user's to mend, or None for one that is a defect of the program."""
+    from kedro.config import MissingConfigException
     from kedro.io.core import DatasetError
     from kedro.validation import ParameterValidationError
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     from prolepsis.errors import ProlepsisError
 
@@ -63,9 +68,9 @@ def _for_a_person(error: BaseException) -> str | None:
         return str(known)
     if isinstance(error, ParameterValidationError):
         return _parameters(str(error))
-    if isinstance(error, DatasetError):
+    if isinstance(error, DatasetError | MissingConfigException | YAMLError | OmegaConfBaseException):
         return f"{error}\n  ({_TRACEBACK}=1 shows where in the program)"
-    if isinstance(error, ValueError) and str(error).startswith("Failed to find the pipeline"):
+    if isinstance(error, ValueError) and str(error).startswith(_NOTHING_TO_RUN):
         return str(error)
     return None
 

@@ -6,6 +6,7 @@ import polars as pl
 from kedro_datasets._typing import TablePreview
 
 from prolepsis.files import atomic_directory
+from prolepsis.io import previews
 from prolepsis.io.local import LocalDataset
 from prolepsis.video.features import FeatureStore, FeatureStream, write_feature_store
 
@@ -36,13 +37,7 @@ class FeatureStoreDataset(LocalDataset[FeatureStream, FeatureStore]):
     def preview(self) -> TablePreview:
         """The first videos and where their features lie."""
         index = pl.read_parquet(self._path / "index.parquet", n_rows=_PREVIEW_VIDEOS)
-        return TablePreview(
-            {
-                "index": list(range(len(index))),
-                "columns": index.columns,
-                "data": [list(row) for row in index.rows()],
-            }
-        )
+        return previews.table(index)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._path.as_posix(), "format": "memory-mapped float16"}

@@ -1,17 +1,16 @@
 """Tables as Parquet: one file for what fits memory, a folder of shards for what does not."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import polars as pl
 from kedro_datasets._typing import TablePreview
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, atomic_file
+from prolepsis.io import previews
 from prolepsis.io.local import LocalDataset
 
 _PREVIEW_ROWS = 20
-_PREVIEW_CHARACTERS = 200
 
 
 class ParquetDataset(LocalDataset[pl.DataFrame, pl.DataFrame]):
@@ -32,7 +31,7 @@ class ParquetDataset(LocalDataset[pl.DataFrame, pl.DataFrame]):
         return pl.read_parquet(self._path)
 
     def preview(self, nrows: int = _PREVIEW_ROWS) -> TablePreview:
-        return _table(pl.scan_parquet(self._path).head(nrows).collect())
+        return previews.table(pl.scan_parquet(self._path).head(nrows).collect())
 
 
 class ParquetShardsDataset(LocalDataset[Iterable[pl.DataFrame] | pl.DataFrame, pl.LazyFrame]):
@@ -65,17 +64,4 @@ class ParquetShardsDataset(LocalDataset[Iterable[pl.DataFrame] | pl.DataFrame, p
         return pl.scan_parquet(self._path / "part-*.parquet", glob=True)
 
     def preview(self, nrows: int = _PREVIEW_ROWS) -> TablePreview:
-        return _table(self.load().head(nrows).collect())
-
-
-def _table(frame: pl.DataFrame) -> TablePreview:
-    """Kedro-Viz shows JSON scalars; lists and long texts are shown as short text."""
-    rows = [[_cell(value) for value in row] for row in frame.rows()]
-    return TablePreview({"index": list(range(len(rows))), "columns": frame.columns, "data": rows})
-
-
-def _cell(value: Any) -> str | int | float | bool | None:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    text = str(value)
-    return text if len(text) <= _PREVIEW_CHARACTERS else text[: _PREVIEW_CHARACTERS - 1] + "…"
+        return previews.table(self.load().head(nrows).collect())

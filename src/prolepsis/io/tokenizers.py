@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import polars as pl
 from kedro_datasets._typing import TablePreview
 
+from prolepsis.io import previews
 from prolepsis.io.local import LocalDataset
 
 if TYPE_CHECKING:
@@ -32,13 +34,12 @@ class TokenizerDataset(LocalDataset["Tokenizer", "Tokenizer"]):
         return Tokenizer.load(self._path)
 
     def preview(self) -> TablePreview:
-        """The first ordinary tokens: those that were learned first are the most frequent."""
+        """The first tokens of more than one character, as a person reads them: in BPE, the most frequent."""
         tokenizer = self.load()
-        names = tokenizer.words()
-        ids = range(min(_PREVIEW_TOKENS, len(names)))
-        return TablePreview(
-            {"index": list(ids), "columns": ["id", "token"], "data": [[i, names[i]] for i in ids]}
-        )
+        vocabulary = tokenizer.profile().with_columns(name=pl.Series(tokenizer.words(), dtype=pl.String))
+        several = pl.col("token").str.strip_prefix("##").str.len_chars() > 1
+        learned = vocabulary.filter(several & ~pl.col("special")).head(_PREVIEW_TOKENS)
+        return previews.table(learned.select("id", token="name"))
 
 
 class TokenShardsDataset(LocalDataset["TokenStream", "TokenShards"]):
@@ -63,11 +64,4 @@ class TokenShardsDataset(LocalDataset["TokenStream", "TokenShards"]):
 
     def preview(self) -> TablePreview:
         """What each shard holds."""
-        profile = self.load().profile()
-        return TablePreview(
-            {
-                "index": list(range(profile.height)),
-                "columns": profile.columns,
-                "data": [list(row) for row in profile.rows()],
-            }
-        )
+        return previews.table(self.load().profile())

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro_datasets._typing import TablePreview
 
+from prolepsis.io import previews
 from prolepsis.io.local import LocalDataset
 
 if TYPE_CHECKING:
@@ -36,14 +37,7 @@ class WordVectorsDataset(LocalDataset["WordVectors", "WordVectors"]):
 
     def preview(self) -> TablePreview:
         """The most frequent words and the lengths of their vectors."""
-        rows = self.load().profile().head(_PREVIEW_WORDS)
-        return TablePreview(
-            {
-                "index": list(range(len(rows))),
-                "columns": rows.columns,
-                "data": [list(row) for row in rows.rows()],
-            }
-        )
+        return previews.table(self.load().profile().head(_PREVIEW_WORDS))
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._path.as_posix(), "format": "safetensors, word2vec text"}

@@ -77,12 +77,14 @@ class Task(Protocol):
 class FitResult:
     """What a training run gave besides the weights.
 
-    history: a row per epoch: `epoch` (from 1), `step`, `learning_rate`, `train_loss` and the task's other
-    scalars
-        as means over the epoch with the prefix `train_`, and the validation metrics under their own names.
-    curve: rows within the epochs, about fifty each: `epoch`, `step`, `learning_rate`, `gradient_norm`, `loss`
-    and
-        the task's other scalars, as means since the row before.
+    Attributes:
+        history: a row per epoch: `epoch` (from 1), `step`, `learning_rate`, `train_loss` and the task's other
+            scalars as means over the epoch with the prefix `train_`, and the validation metrics under their
+            own names.
+        best_epoch, best_metrics: the epoch (from 1) whose weights were kept, and its validation metrics.
+        steps: optimizer steps done.
+        curve: rows within the epochs, about fifty each: `epoch`, `step`, `learning_rate`, `gradient_norm`,
+            `loss` and the task's other scalars, as means since the row before.
     """
 
     history: list[dict[str, float]]

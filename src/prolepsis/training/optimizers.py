@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules by name."""
+"""Optimizers by name."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,9 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prolepsis.training.config import OptimizerConfig, ScheduleConfig
-
-__all__ = ["BertAdamW", "OptimizerConfig", "ScheduleConfig", "build_optimizer"]
+from prolepsis.training.config import OptimizerConfig
 
 
 class BertAdamW(torch.optim.Optimizer):

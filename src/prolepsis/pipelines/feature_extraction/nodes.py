@@ -1,6 +1,5 @@
 """The nodes of feature extraction."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import polars as pl
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
+from prolepsis.video import labels
 
 
 def extract_features(
@@ -66,7 +66,7 @@ def check_rate(video_manifest: pl.DataFrame, rate: float) -> None:
     """Raises ProlepsisError when the manifest counted its steps at another rate."""
     for video, duration, num_steps in video_manifest.select("video", "duration", "num_steps").iter_rows():
         # One step of tolerance: a duration is a rounded number.
-        if abs(max(1, math.floor(duration * rate)) - num_steps) > 1:
+        if abs(labels.num_steps(duration, rate) - num_steps) > 1:
             raise ProlepsisError(
                 f"The manifest has {num_steps} steps for {duration:.2f} s, which is not {rate} a second.",
                 where=f"video_manifest: {video}",

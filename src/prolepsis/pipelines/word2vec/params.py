@@ -10,8 +10,7 @@ class EvaluationParams(BaseModel):
 
     Attributes:
         similarity: name to set of word pairs with people's judgements (word, word, number, between tabs), or
-        to
-            null for a set that is not to be used.
+            to null for a set that is not to be used.
         analogies: questions `a b c d` in sections, or null for none.
         restrict_to: as many of the most frequent words are asked about and are possible answers.
     """

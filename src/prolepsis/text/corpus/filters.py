@@ -238,8 +238,8 @@ class GopherRepetitionFilter(DocumentFilter):
             documents,
             pl.concat(
                 [
-                    _repeated_parts(documents, r"\n{2,}", "paragraph"),
-                    _repeated_parts(documents, r"\n+", "line"),
+                    _repeated_parts(documents, r"\n{2,}", "paragraph", pl.col("text")),
+                    _repeated_parts(documents, r"\n+", "line", pl.col("text")),
                 ],
                 how="horizontal",
             ),
@@ -445,20 +445,22 @@ class FineWebFilter(DocumentFilter):
             lines_per_word=text.str.count_matches("\n", literal=True)
             / text.str.count_matches(TOKEN).clip(lower_bound=1),
         )
-        return pl.concat([measures, _repeated_parts(documents, r"\n+", "line")], how="horizontal")
+        without_line_ends = text.str.replace_all("\n", "", literal=True)
+        repeated = _repeated_parts(documents, r"\n+", "line", without_line_ends)
+        return pl.concat([measures, repeated], how="horizontal")
 
 
-def _repeated_parts(documents: pl.DataFrame, separator: str, name: str) -> pl.DataFrame:
+def _repeated_parts(documents: pl.DataFrame, separator: str, name: str, whole: pl.Expr) -> pl.DataFrame:
     """Parts of each document that had occurred before in it, for every document.
 
     Returns:
-        `{name}_share`, of the parts, and `{name}_characters`, of the text without line ends between parts.
+        `{name}_share`, of the parts, and `{name}_characters`, of the characters of `whole`.
     """
     # polars splits at literals only; a character that normalisation removes marks the separators.
     parts = (
         documents.select(
             part=pl.col("text").str.strip_chars().str.replace_all(separator, "\x1e").str.split("\x1e"),
-            length=pl.col("text").str.len_chars(),
+            length=whole.str.len_chars(),
         )
         .with_row_index("row")
         .explode("part", empty_as_null=True)

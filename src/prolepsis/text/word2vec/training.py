@@ -53,8 +53,7 @@ def train_word_vectors(
 
     Raises:
         ProlepsisError: the shards are another tokenizer's, a split is missing, too few tokens are left, or
-        the loss
-            stops being a number.
+            the loss stops being a number.
     """
     tokens.require_tokenizer(tokenizer.hash)
     train, validation = tokens.split("train"), tokens.split("val")

@@ -26,7 +26,6 @@ from safetensors.numpy import load_file, save_file
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, read_json, write_json
 
-CONTINUATION = "##"
 _VECTORS, _VOCABULARY, _CONFIG, _TEXT = (
     "vectors.safetensors",
     "vocabulary.parquet",
@@ -42,10 +41,10 @@ class WordVectors:
 
     Attributes:
         words: unique names without white space, most frequent first; a piece that continues a word begins
-        with `##`.
+            with `##`.
         counts: occurrences in the training split, int64 `[V]`.
         languages: the language in which each word is relatively most frequent, None where no document has
-        one.
+            one.
         vectors: float32 `[V, dimension]`.
         metadata: JSON-like; what made them.
     """
