@@ -68,6 +68,21 @@ def test_an_unknown_pipeline_is_answered_with_the_nearest_one(project: Project):
     assert "bert" in message
 
 
+def test_an_unknown_namespace_node_or_environment_is_named(project: Project):
+    assert "nosuch" in refused(project, "--pipelines", "action_detection", "--namespaces", "nosuch")
+    assert "nosuch" in refused(project, "--pipelines", "bert", "--nodes", "nosuch")
+    project.env = "nosuch"
+    assert str(project.path / "conf" / "nosuch") in refused(project, "--pipelines", "bert")
+
+
+def test_configuration_that_cannot_be_read_is_named(project: Project):
+    file = project.path / "conf" / "test" / "parameters" / "broken.yml"
+    file.write_text("mine:\n  training: {epochs: 2\n")
+    assert str(file) in refused(project, "--pipelines", "word2vec")
+    file.write_text("mine:\n  seed: ${globals:nosuch}\n")
+    assert "nosuch" in refused(project, "--pipelines", "word2vec")
+
+
 def test_a_missing_corpus_is_named_with_the_remedy(project: Project):
     message = refused(project, "--pipelines", "corpus_ingestion")
     assert str(project.path / "data" / "test" / "01_raw" / "corpus") in message

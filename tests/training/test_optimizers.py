@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from prolepsis.training.optimizers import OptimizerConfig, ScheduleConfig, build_optimizer
+from prolepsis.training.config import OptimizerConfig, ScheduleConfig
+from prolepsis.training.optimizers import build_optimizer
 
 
 def test_bert_adamw_follows_the_reference_update_in_float64() -> None:

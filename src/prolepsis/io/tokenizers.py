@@ -39,7 +39,7 @@ class TokenizerDataset(LocalDataset["Tokenizer", "Tokenizer"]):
         vocabulary = tokenizer.profile().with_columns(name=pl.Series(tokenizer.words(), dtype=pl.String))
         several = pl.col("token").str.strip_prefix("##").str.len_chars() > 1
         learned = vocabulary.filter(several & ~pl.col("special")).head(_PREVIEW_TOKENS)
-        return previews.table(learned.select("id", token="name"))
+        return previews.table(learned.select("id", pl.col("name").alias("token")))
 
 
 class TokenShardsDataset(LocalDataset["TokenStream", "TokenShards"]):

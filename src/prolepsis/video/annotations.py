@@ -49,13 +49,18 @@ class CsvReader:
     class Config(BaseModel):
         """Names of the columns, and what separates them."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
+        model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
         video: str = "video"
+        """The column with the video's path or id."""
         start: str = "start"
+        """The column with the action's start, in seconds."""
         end: str = "end"
+        """The column with its end, in seconds."""
         label: str = "label"
+        """The column with the name of its class."""
         delimiter: str = Field(",", min_length=1, max_length=1)
+        """What stands between two columns."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -105,9 +110,10 @@ class ActivityNetReader:
     class Config(BaseModel):
         """What the file leaves out."""
 
-        model_config = ConfigDict(extra="forbid", frozen=True)
+        model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-        video_prefix: str = ""  # "v_" for ActivityNet, whose file names have it and whose JSON has not
+        video_prefix: str = ""
+        """Put before each video's name: `v_` for ActivityNet, whose files have it and whose JSON has not."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

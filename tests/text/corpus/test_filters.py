@@ -212,6 +212,17 @@ def test_fineweb_gives_its_reasons(text: str, reason: str | None, judge) -> None
     assert judge(FineWebFilter, text) == [reason]
 
 
+def test_fineweb_measures_repeated_lines_against_the_text_without_its_line_ends(documents) -> None:
+    twice = "It is said two times in this text."
+    text = "\n".join([twice, *(f"This is line number {n:03} of the whole text." for n in range(20)), twice])
+    config = FineWebFilter.Config(max_duplicate_characters=0)
+
+    judged = FineWebFilter(config).judge(documents(text))
+
+    assert judged["reason"].to_list() == ["char_dup_ratio"]
+    assert judged["score"].to_list() == [pytest.approx(len(twice) / len(text.replace("\n", "")))]
+
+
 @pytest.mark.parametrize("name", ["c4", "fineweb", "gopher_quality", "gopher_repetition", "language"])
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

@@ -66,6 +66,7 @@ class NearDuplicatesConfig(BaseModel):
     rows: int = Field(default=8, ge=1)
     """Hashes in a band: documents of Jaccard similarity s meet with probability 1 - (1 - s^rows)^bands."""
     seed: int = Field(default=1, ge=0)
+    """Of the hash functions."""
 
 
 class NearDuplicates(CorpusFilter):

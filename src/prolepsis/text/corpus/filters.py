@@ -117,11 +117,13 @@ class GopherQualityConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     min_words: int = Field(default=50, ge=0)
-    """Words; punctuation marks are none."""
+    """Words, at least; punctuation marks are none."""
     max_words: int = Field(default=100_000, ge=1)
+    """The same, at most."""
     min_mean_word_length: float = Field(default=3, ge=0)
     """Characters; not asked of languages written without spaces."""
     max_mean_word_length: float = Field(default=10, ge=0)
+    """The same, at most."""
     max_symbol_word_ratio: float = Field(default=0.1, ge=0)
     """Hash signs, and ellipses, for each token."""
     max_bullet_lines: float = Field(default=0.9, ge=0, le=1)

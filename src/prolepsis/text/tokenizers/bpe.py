@@ -14,12 +14,10 @@ class BytePairTrainer:
     """Trains BPE over characters; a character outside the alphabet is unknown."""
 
     class Config(AlphabetTrainerConfig):
-        """
-        Attributes:
-            min_frequency: a pair that is seen less often is not merged.
-        """
+        """BPE's own key beside what every tokenizer is told."""
 
         min_frequency: int = Field(default=2, ge=1)
+        """A pair that is seen less often is not merged."""
 
     name: ClassVar[str] = "bpe"
 

@@ -30,18 +30,16 @@ class ByteLevelBytePairTrainer:
     """Trains byte-level BPE; a space belongs to the word after it."""
 
     class Config(TrainerConfig):
-        """
-        Attributes:
-            vocabulary_size: at least 256 bytes and the special tokens.
-            special_tokens: RoBERTa's names; nothing is ever unknown.
-            pattern: how text is cut before merging, as GPT-2 or as GPT-4 does.
-            min_frequency: a pair that is seen less often is not merged.
-        """
+        """GPT-2's size, RoBERTa's special tokens."""
 
         vocabulary_size: int = Field(default=50_257, gt=_BYTES)
+        """At least the 256 bytes and the special tokens."""
         special_tokens: dict[Part, str] = ROBERTA_SPECIAL_TOKENS
+        """Part to token; they get the first ids, in this order. Nothing is ever unknown."""
         pattern: Literal["gpt2", "gpt4"] = "gpt4"
+        """How text is cut before merging, as GPT-2 or as GPT-4 does."""
         min_frequency: int = Field(default=2, ge=1)
+        """A pair that is seen less often is not merged."""
 
     name: ClassVar[str] = "byte_bpe"
 

@@ -26,17 +26,14 @@ BERT_SPECIAL_TOKENS: dict[Part, str] = {
 
 
 class TrainerConfig(BaseModel):
-    """What every tokenizer is told.
+    """What every tokenizer is told."""
 
-    Attributes:
-        vocabulary_size: number of ids, the special tokens included; fewer if the text does not give as many.
-        special_tokens: part to token; they get the first ids, in this order.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     vocabulary_size: int = Field(default=30_522, gt=0)
+    """Number of ids, the special tokens included; fewer if the text does not give as many."""
     special_tokens: dict[Part, str] = BERT_SPECIAL_TOKENS
+    """Part to token; they get the first ids, in this order."""
 
     @field_validator("special_tokens")
     @classmethod
@@ -48,13 +45,10 @@ class TrainerConfig(BaseModel):
 
 
 class AlphabetTrainerConfig(TrainerConfig):
-    """For tokenizers that start from characters.
-
-    Attributes:
-        max_characters: so many of the most frequent characters get an id; the others are unknown.
-    """
+    """For tokenizers that start from characters."""
 
     max_characters: int = Field(default=1_000, gt=0)
+    """So many of the most frequent characters get an id; the others are unknown."""
 
     @field_validator("special_tokens")
     @classmethod

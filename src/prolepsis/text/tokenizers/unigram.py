@@ -22,12 +22,10 @@ class UnigramTrainer:
     """Trains a unigram vocabulary with a log probability for each piece."""
 
     class Config(AlphabetTrainerConfig):
-        """
-        Attributes:
-            max_piece_length: the longest piece, in characters.
-        """
+        """The unigram model's own key beside what every tokenizer is told."""
 
         max_piece_length: int = Field(default=16, ge=1)
+        """The longest piece, in characters."""
 
     name: ClassVar[str] = "unigram"
 

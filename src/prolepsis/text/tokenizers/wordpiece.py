@@ -20,14 +20,12 @@ class WordPieceTrainer:
     """Trains a WordPiece vocabulary."""
 
     class Config(AlphabetTrainerConfig):
-        """
-        Attributes:
-            cased: keep upper case and accents.
-            min_frequency: a pair that is seen less often is not merged.
-        """
+        """WordPiece's own keys beside what every tokenizer is told."""
 
         cased: bool = False
+        """Keep upper case and accents."""
         min_frequency: int = Field(default=2, ge=1)
+        """A pair that is seen less often is not merged."""
 
     name: ClassVar[str] = "wordpiece"
 

@@ -24,18 +24,17 @@ class TorchvisionImageEncoder(ImageEncoder):
     """Frames to the input of a torchvision classifier's last linear layer."""
 
     class Config(BaseModel):
-        """A network by the name of its builder in `torchvision.models`.
+        """Which network, with which weights."""
 
-        `weights` is a name of its weights' enum, such as `DEFAULT` or `IMAGENET1K_V2`; torchvision downloads
-        them once to `$TORCH_HOME`. Without weights it is a random network, drawn from `seed`: a baseline of
-        what the pixels alone give, not a representation.
-        """
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
+        model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
         name: str = "resnet50"
+        """Of the network's builder in `torchvision.models`."""
         weights: str | None = "DEFAULT"
+        """Named as in torchvision, such as `IMAGENET1K_V2`, and downloaded once to `$TORCH_HOME`. Null for a random
+        network: a baseline of what the pixels alone give, not a representation."""
         seed: int = 0
+        """Of a random network's weights."""
 
     def __init__(self, config: Config) -> None:
         known = torchvision.models.list_models(module=torchvision.models)
