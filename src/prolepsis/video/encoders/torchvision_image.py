@@ -31,8 +31,10 @@ class TorchvisionImageEncoder(ImageEncoder):
         name: str = "resnet50"
         """Of the network's builder in `torchvision.models`."""
         weights: str | None = "DEFAULT"
-        """Named as in torchvision, such as `IMAGENET1K_V2`, and downloaded once to `$TORCH_HOME`. Null for a random
-        network: a baseline of what the pixels alone give, not a representation."""
+        """As torchvision names them (`IMAGENET1K_V2`), downloaded once to `$TORCH_HOME`.
+
+        Null for a random network: a baseline of what the pixels alone give, not a representation.
+        """
         seed: int = 0
         """Of a random network's weights."""
 
