@@ -88,6 +88,8 @@ def test_the_picture_shows_every_detector_class_and_step_ahead(measured: list[co
     assert [label.get_text() for label in classes.get_xticklabels()] == ["run", "jump", "fly"]
     assert len(ahead.lines) == 2
     assert ahead.lines[0].get_xdata().tolist() == [0.25, 0.5, 0.75]
+    figure.draw_without_rendering()
+    assert classes.get_position().y1 < min(overall.get_position().y0, ahead.get_position().y0)
 
 
 def test_the_picture_says_so_where_no_detector_looks_ahead() -> None:

@@ -24,8 +24,10 @@ def detection_picture(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 8), layout="constrained")
-    overall, ahead = figure.add_subplot(2, 2, 1), figure.add_subplot(2, 2, 2)
-    classes = figure.add_subplot(2, 1, 2)
+    # One grid for all three, or the layout does not keep them apart.
+    grid = figure.add_gridspec(2, 2)
+    overall, ahead = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
+    classes = figure.add_subplot(grid[1, :])
     colours = {detector: f"C{place}" for place, detector in enumerate(metrics)}
     _draw_overall(overall, {name: splits[split] for name, splits in metrics.items()}, colours)
     _draw_ahead(ahead, anticipation.filter(pl.col("split") == split), colours)
@@ -41,7 +43,7 @@ def _draw_overall(
     bars = axes.barh(list(metrics), values, color=[colours[name] for name in metrics])
     axes.bar_label(bars, fmt="%.3f", padding=3)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1)
+    axes.margins(x=0.15)  # room for the figures
     axes.set_xlabel("per-frame mAP")
     axes.set_title("Detection")
 
