@@ -14,6 +14,7 @@ os.environ.update(
     KEDRO_DISABLE_TELEMETRY="1",
     DVC_NO_ANALYTICS="1",
     MPLBACKEND="Agg",
+    OMP_WAIT_POLICY="PASSIVE",
     OMP_NUM_THREADS="1",  # the workers of pytest-xdist share the cores; threads that wait for one spin
 )
 

@@ -2,6 +2,7 @@
 
 import os
 
+from prolepsis.hooks import CheckpointHooks
 from prolepsis.validation.hooks import ValidationHooks
 from prolepsis.variants import VARIANTS
 
@@ -18,8 +19,8 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
 }
 
-# Validators learn from it which dataset they look at, and where the project is.
-HOOKS = (ValidationHooks(),)
+# Validators learn from the first which dataset they look at, and where the project is.
+HOOKS = (ValidationHooks(), CheckpointHooks())
 
 # Each adds a second to every run: one reports usage, the other gathers statistics of pandas frames,
 # which this project has none of. `kedro viz` does not need its hooks.

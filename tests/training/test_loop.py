@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.training.checkpoint import CheckpointStore
+from prolepsis.training.checkpoint import CheckpointStore, clear_checkpoints
 from prolepsis.training.loop import OptimizerConfig, ScheduleConfig, TrainingConfig, fit
 
 PROGRAM = Path(__file__).with_name("killed_run.py")
@@ -70,9 +70,7 @@ def test_sigterm_saves_the_step_at_hand_and_exits_with_143(tmp_path: Path, progr
     assert outcome(tmp_path / "stopped") == outcome(tmp_path)
 
 
-def test_training_learns_keeps_the_best_epoch_and_clears_its_checkpoints(
-    tmp_path: Path, program: ModuleType
-) -> None:
+def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path, program: ModuleType) -> None:
     task = program.RegressionTask()
     result = program.train(task, tmp_path, learning_rate=0.05)
     assert [row["epoch"] for row in result.history] == [1, 2, 3]
@@ -81,6 +79,19 @@ def test_training_learns_keeps_the_best_epoch_and_clears_its_checkpoints(
     assert result.best_metrics["loss"] == min(row["loss"] for row in result.history)
     task.model.eval()
     assert task.validate(torch.device("cpu"))["loss"] == pytest.approx(result.best_metrics["loss"], rel=1e-5)
+
+
+def test_what_was_trained_is_not_lost_before_it_is_written(tmp_path: Path, program: ModuleType) -> None:
+    class NoMoreSteps(program.RegressionTask):
+        def loss(self, batch: object, device: torch.device) -> None:
+            raise AssertionError("trained again")
+
+    first, again = program.RegressionTask(), NoMoreSteps()
+    result = program.train(first, tmp_path)
+    assert program.train(again, tmp_path).history == result.history
+    for name, weight in first.model.state_dict().items():
+        assert torch.equal(weight, again.model.state_dict()[name]), name
+    clear_checkpoints(tmp_path / "checkpoints")
     assert not (tmp_path / "checkpoints").exists()
 
 

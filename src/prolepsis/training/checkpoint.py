@@ -18,6 +18,7 @@ from torch import Tensor
 
 from prolepsis.files import atomic_file
 
+CURVES_FILE = "curves.jsonl"
 _PATTERN = "step-*.safetensors"
 _logger = logging.getLogger(__name__)
 
@@ -29,6 +30,17 @@ class Checkpoint:
     step: int
     tensors: dict[str, Tensor]
     state: dict[str, Any]
+
+
+def clear_checkpoints(directory: Path) -> None:
+    """Removes what a training run left in its directory, and the directory if nothing else is in it.
+
+    To be called when what was trained is safely written: a finished run keeps its last checkpoint until then.
+    """
+    for path in (*directory.glob(_PATTERN), directory / CURVES_FILE):
+        path.unlink(missing_ok=True)
+    if directory.is_dir() and not any(directory.iterdir()):
+        directory.rmdir()
 
 
 class CheckpointStore:
@@ -63,13 +75,6 @@ class CheckpointStore:
                 path,
             )
         return None
-
-    def clear(self) -> None:
-        """Removes the checkpoints, and the directory if nothing else is in it."""
-        for path in self._files():
-            path.unlink()
-        if self.directory.is_dir() and not any(self.directory.iterdir()):
-            self.directory.rmdir()
 
     def _files(self) -> list[Path]:
         return sorted(self.directory.glob(_PATTERN))

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from prolepsis import files
 from prolepsis.errors import ProlepsisError
-from prolepsis.training.checkpoint import CheckpointStore, independent
+from prolepsis.training.checkpoint import CURVES_FILE, CheckpointStore, independent
 from prolepsis.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
 from prolepsis.training.device import (
     autocast,
@@ -41,7 +41,6 @@ from prolepsis.training.progress import Bar, progress
 
 __all__ = ["FitResult", "OptimizerConfig", "ScheduleConfig", "Task", "TrainingConfig", "fit"]
 
-_CURVES = "curves.jsonl"
 _ROWS_PER_EPOCH = 50
 _TERMINATED = 128 + signal.SIGTERM
 _logger = logging.getLogger(__name__)
@@ -107,6 +106,9 @@ def fit(
     `fingerprint` stands for everything outside `config` that decides the result (data, model, code); a
     checkpoint of another one is not continued. `description` is what the progress bar says; `note` gives what
     it says after epoch and loss, a rate in units that the task knows for example.
+
+    The last checkpoint stays until `clear_checkpoints` removes it, so that nothing is lost before what was
+    trained is written; until then a call with the same configuration and fingerprint returns it at once.
 
     On SIGTERM the run saves a checkpoint after the step at hand and exits with code 143.
 
@@ -221,10 +223,8 @@ class _Run:
         self.save()
 
     def result(self) -> FitResult:
-        """Puts the best weights into the model and removes the checkpoints."""
+        """Puts the best weights into the model."""
         self.model.load_state_dict(self.best_weights)
-        (self.store.directory / _CURVES).unlink(missing_ok=True)
-        self.store.clear()
         return FitResult(self.history, self.best_epoch, self.best_metrics, self.step, self.curve)
 
     def stop(self, description: str) -> None:
@@ -343,14 +343,14 @@ class _Run:
         row |= self.row_means.means()
         self.row_means = _Means()
         self.curve.append(row)
-        with (self.store.directory / _CURVES).open("a", encoding="utf-8") as file:
+        with (self.store.directory / CURVES_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     def _rewrite_curves(self) -> None:
         """Leaves in the curve file what is known at the start, nothing of an abandoned run."""
         self.store.directory.mkdir(parents=True, exist_ok=True)
         rows = "".join(json.dumps(row) + "\n" for row in self.curve)
-        (self.store.directory / _CURVES).write_text(rows, encoding="utf-8")
+        (self.store.directory / CURVES_FILE).write_text(rows, encoding="utf-8")
 
     def _fingerprint(self, outside: str) -> str:
         shapes = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}

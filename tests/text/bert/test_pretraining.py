@@ -21,6 +21,7 @@ from prolepsis.text.bert.pretraining import (
 from prolepsis.text.token_shards import TokenShards
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
+from prolepsis.training.checkpoint import clear_checkpoints
 from prolepsis.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
 
 LENGTH, ROWS = 40, 4
@@ -127,7 +128,9 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(
 ) -> None:
     def run(seed: int) -> PretrainingResult:
         settings = training(tmp_path, seed=seed)
-        return pretrain(tokenizer, shards, objective, small_config, settings, steps_per_epoch=3)
+        result = pretrain(tokenizer, shards, objective, small_config, settings, steps_per_epoch=3)
+        clear_checkpoints(settings.checkpoint_directory)
+        return result
 
     first, again, other = run(1), run(1), run(2)
     assert first.curves == again.curves

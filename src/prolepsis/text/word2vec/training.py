@@ -49,7 +49,7 @@ def train_word_vectors(
     """Trains on the split `train` and measures the same loss on `val` after every epoch.
 
     A run that is killed goes on from its last whole epoch; with one thread it ends with the same vectors, bit
-    for bit, as one never interrupted.
+    for bit, as one never interrupted. `clear_checkpoints` removes the last one when the vectors are written.
 
     Raises:
         ProlepsisError: the shards are another tokenizer's, a split is missing, too few tokens are left, or
@@ -67,7 +67,6 @@ def train_word_vectors(
         bar.advance(run.epoch * train.num_tokens)
         while run.epoch < config.epochs:
             run.train_epoch(bar, executor)
-    run.store.clear()
     return TrainedWordVectors(run.vectors(tokenizer), run.curves)
 
 

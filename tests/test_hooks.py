@@ -1,0 +1,38 @@
+"""Checkpoints go when what was trained is written, and only then."""
+
+from pathlib import Path
+
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+from pydantic import BaseModel
+
+from prolepsis.hooks import CheckpointHooks
+
+
+class Training(BaseModel):
+    checkpoint_directory: Path
+
+
+class Parameters(BaseModel):
+    training: Training
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_finished_run_removes_the_checkpoints_of_its_own_parameters(tmp_path: Path, typed: bool):
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder in (own, other):
+        folder.mkdir()
+        (folder / "step-0000000001.safetensors").write_bytes(b"x")
+        (folder / "curves.jsonl").write_text("{}\n")
+    values = {"training": {"checkpoint_directory": str(own)}}
+    catalog = DataCatalog(
+        {
+            "params:bert": MemoryDataset(Parameters.model_validate(values) if typed else values),
+            "params:word2vec": MemoryDataset({"training": {"checkpoint_directory": str(other)}}),
+        }
+    )
+    pipeline = Pipeline([Node(lambda parameters: parameters, "params:bert", "bert_model", name="pretrain")])
+    CheckpointHooks().after_pipeline_run(pipeline, catalog)
+    assert not own.exists()
+    assert len(list(other.iterdir())) == 2
