@@ -4,3 +4,6 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "tokenization": ("wordpiece", "byte_bpe"),
     "action_detection": ("frame_only", "rnn", "trn", "oadtr"),
 }
+
+BASELINE = "frame_only"
+"""The detector that all others are measured against."""

@@ -5,8 +5,10 @@ from prolepsis.action import comparison
 from prolepsis.action.evaluation.videos import (
     Protocol,
     ScoredVideo,
+    evaluate_accuracy,
     evaluate_anticipation,
     evaluate_detection,
+    evaluate_persistence,
 )
 from prolepsis.action.pictures import detection_picture
 from prolepsis.errors import ProlepsisError
@@ -29,8 +31,8 @@ def videos(seed: int, skill: float, ahead: int) -> list[ScoredVideo]:
 @pytest.fixture
 def measured() -> list[comparison.Measured]:
     return [
-        comparison.measure("floor", "test", videos(1, 0.1, 0), Protocol()),
-        comparison.measure("trn", "test", videos(2, 0.8, 3), Protocol()),
+        comparison.measure("floor", "test", videos(1, 0.1, 0), Protocol(), videos(1, 0.1, 0)),
+        comparison.measure("trn", "test", videos(2, 0.8, 3), Protocol(), videos(1, 0.1, 0)),
     ]
 
 
@@ -43,10 +45,35 @@ def test_metrics_are_the_evaluations_and_the_gain_is_over_the_baseline(
     gain = trn.mean_average_precision - floor.mean_average_precision
     assert found["trn"]["test"]["gain_over_floor"] == pytest.approx(gain)
     assert gain > 0
-    assert "gain_over_floor" not in found["floor"]["test"]
-    assert "anticipation_mean_average_precision" not in found["floor"]["test"]
+    gain = trn.mean_calibrated_average_precision - floor.mean_calibrated_average_precision
+    assert found["trn"]["test"]["calibrated_gain_over_floor"] == pytest.approx(gain)
+    gain = evaluate_accuracy(videos(2, 0.8, 3)) - evaluate_accuracy(videos(1, 0.1, 0))
+    assert found["trn"]["test"]["frame_accuracy_gain_over_floor"] == pytest.approx(gain)
+    assert not [name for name in found["floor"]["test"] if "gain" in name or "anticipation" in name]
+
+
+def test_anticipation_is_compared_with_what_the_baseline_sees_now(
+    measured: list[comparison.Measured],
+) -> None:
     steps = [one.evaluation.mean_average_precision for one in evaluate_anticipation(videos(2, 0.8, 3))]
-    assert found["trn"]["test"]["anticipation_mean_average_precision"] == pytest.approx(np.mean(steps))
+    floors = [evaluate_persistence(videos(1, 0.1, 0), ahead).mean_average_precision for ahead in (1, 2, 3)]
+    found = comparison.metrics(measured, "floor")["trn"]["test"]
+    assert found["anticipation_mean_average_precision"] == pytest.approx(np.mean(steps))
+    assert found["anticipation_baseline_mean_average_precision"] == pytest.approx(np.mean(floors))
+    assert found["anticipation_gain_over_floor"] == pytest.approx(np.mean(steps) - np.mean(floors))
+    table = comparison.anticipation_table(measured, rate=4.0)
+    assert table["baseline_mean_average_precision"].to_list() == floors
+    assert table["persistence_mean_average_precision"].to_list() != floors
+
+
+def test_where_no_later_frame_shows_an_action_there_is_no_figure_of_anticipation() -> None:
+    labels = np.eye(2, dtype=bool)[[1, 0, 0]]
+    one = ScoredVideo(labels, np.zeros(3, bool), np.full((3, 2), 0.5), np.full((3, 1, 2), 0.5))
+    measured = [comparison.measure("trn", "val", [one], Protocol(), [one])]
+    assert not [name for name in comparison.metrics(measured, "trn")["trn"]["val"] if "anticipation" in name]
+    table = comparison.anticipation_table(measured, rate=4.0)
+    assert table["mean_average_precision"].to_list() == [None]
+    assert table["baseline_mean_average_precision"].to_list() == [None]
 
 
 def test_the_class_table_lists_every_action_also_those_never_shown(
@@ -58,9 +85,11 @@ def test_the_class_table_lists_every_action_also_those_never_shown(
     flying = table.filter(class_name="fly")
     assert flying["num_positives"].to_list() == [0, 0]
     assert flying["average_precision"].null_count() == 2
-    assert table.filter(detector="floor", class_name="run")["gain"].to_list() == [0.0]
-    means = table.group_by("detector", maintain_order=True).agg("average_precision").rows()
-    assert len(means) == 2
+    floor, trn = (table.filter(detector=name, class_name="run") for name in ("floor", "trn"))
+    assert floor.select("gain", "calibrated_gain").rows() == [(0.0, 0.0)]
+    for gain, figure in (("gain", "average_precision"), ("calibrated_gain", "calibrated_average_precision")):
+        assert trn[gain].item() == pytest.approx(trn[figure].item() - floor[figure].item())
+        assert trn[gain].item() > 0
 
 
 def test_the_anticipation_table_says_how_far_ahead_in_seconds(measured: list[comparison.Measured]) -> None:
@@ -73,7 +102,7 @@ def test_the_anticipation_table_says_how_far_ahead_in_seconds(measured: list[com
 def test_a_split_without_an_action_is_refused() -> None:
     quiet = ScoredVideo(np.eye(2, dtype=bool)[[0, 0]], np.zeros(2, bool), np.ones((2, 2)), None)
     with pytest.raises(ProlepsisError, match="'val'"):
-        comparison.measure("trn", "val", [quiet], Protocol())
+        comparison.measure("trn", "val", [quiet], Protocol(), [quiet])
 
 
 def test_the_picture_shows_every_detector_class_and_step_ahead(measured: list[comparison.Measured]) -> None:
@@ -93,7 +122,7 @@ def test_the_picture_shows_every_detector_class_and_step_ahead(measured: list[co
 
 
 def test_the_picture_says_so_where_no_detector_looks_ahead() -> None:
-    measured = [comparison.measure("floor", "val", videos(1, 0.1, 0), Protocol())]
+    measured = [comparison.measure("floor", "val", videos(1, 0.1, 0), Protocol(), videos(1, 0.1, 0))]
     figure = detection_picture(
         comparison.metrics(measured, "floor"),
         comparison.per_class_table(measured, NAMES, "floor"),

@@ -106,6 +106,7 @@ def test_all_variants_are_trained_scored_and_compared(prepared: Project) -> None
         - metrics["frame_only"]["test"]["mean_average_precision"]
     )
     assert metrics["rnn"]["test"]["gain_over_frame_only"] == pytest.approx(gain)
+    assert "anticipation_gain_over_frame_only" in metrics["oadtr"]["test"]
     table = prepared.load("per_class_table")
     assert table.height == len(VARIANTS["action_detection"]) * 2 * 3
     assert set(prepared.load("anticipation_table")["detector"]) == {"trn", "oadtr"}

@@ -4,9 +4,9 @@ import pytest
 
 from prolepsis.action.scoring import VideoScores
 from prolepsis.action.tables import score_frames
-from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.detection_evaluation.nodes import draw_detection_picture, evaluate_detectors
 from prolepsis.pipelines.detection_evaluation.params import DetectionEvaluationParams
+from prolepsis.variants import BASELINE, VARIANTS
 
 CLASS_NAMES = ["background", "run", "jump"]
 
@@ -41,7 +41,7 @@ def scores(labels: pl.DataFrame, skill: float) -> pl.LazyFrame:
 
 
 def parameters(**changes: object) -> DetectionEvaluationParams:
-    return DetectionEvaluationParams.model_validate({"baseline": "frame_only", "rate": 5.0} | changes)
+    return DetectionEvaluationParams.model_validate({"rate": 5.0} | changes)
 
 
 def test_a_perfect_detector_reaches_one_on_val_and_test() -> None:
@@ -76,8 +76,5 @@ def test_without_test_videos_the_val_split_is_measured_and_drawn() -> None:
     assert "val" in figure.get_suptitle()
 
 
-def test_a_baseline_that_is_no_detector_is_refused() -> None:
-    labels = frame_labels()
-    with pytest.raises(ProlepsisError, match="linear") as caught:
-        evaluate_detectors(labels, CLASS_NAMES, parameters(baseline="linear"), rnn=scores(labels, 0.2))
-    assert "rnn" in str(caught.value)
+def test_the_baseline_is_one_of_the_detectors() -> None:
+    assert BASELINE in VARIANTS["action_detection"]

@@ -131,6 +131,7 @@ def test_detectors_are_compared_with_one_frame_alone(by_name: dict[str, Section]
     table = blocks(by_name["detectors"], Table)[0]
     assert table.columns == ("test videos", "frame only", "rnn", "trn", "oadtr")
     assert ["gain over frame only", "", "+9.0", "+18.0", "+27.0"] in rows(table)
+    assert ["calibrated gain over frame only", "", "+7.0", "+14.0", "+21.0"] in rows(table)
     assert [cell.strong for cell in table.rows[0]] == [False, False, False, False, True]
     assert [tile.value for tile in by_name["detectors"].highlights] == ["58.0 %", "3 of 3"]
 
@@ -173,9 +174,10 @@ def test_training_is_drawn_for_all_detectors(by_name: dict[str, Section]) -> Non
     assert len(loss.lines) == 4
 
 
-def test_anticipation_is_drawn_beside_persistence(by_name: dict[str, Section]) -> None:
+def test_anticipation_is_drawn_beside_persistence_and_the_baseline(by_name: dict[str, Section]) -> None:
     (chart,) = blocks(by_name["anticipation"], LineChart)
     assert [(line.name, line.colour, line.dashed) for line in chart.lines] == [
+        ("frame only, what is now goes on", 0, True),
         ("trn", 2, False),
         ("trn, what is now goes on", 2, True),
         ("oadtr", 3, False),

@@ -12,6 +12,9 @@ from prolepsis.action.scoring import VideoScores
 from prolepsis.action.windows import LabelledVideo
 from prolepsis.errors import ProlepsisError
 
+SCORED_SPLITS = ("val", "test")
+"""The splits that detectors score and are measured on; the other one they learn from."""
+
 SCORES_SCHEMA: dict[str, pl.DataType] = {
     "video": pl.String(),
     "split": pl.String(),

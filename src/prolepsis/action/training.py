@@ -16,7 +16,7 @@ from prolepsis.action.evaluation.videos import (
     ScoredVideo,
     evaluate_anticipation,
     evaluate_detection,
-    mean_anticipation,
+    mean_ahead,
 )
 from prolepsis.action.sampling import SamplingConfig
 from prolepsis.action.scoring import score_videos
@@ -24,8 +24,9 @@ from prolepsis.action.standardisation import FeatureMoments, StandardisedDetecto
 from prolepsis.action.windows import LabelledVideo, WindowSampler
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
+from prolepsis.training.config import TrainingConfig
 from prolepsis.training.device import resolve_precision, seed_everything
-from prolepsis.training.loop import FitResult, TrainingConfig, fit
+from prolepsis.training.loop import FitResult, fit
 from prolepsis.training.saved_model import SavedModel
 
 DETECTORS = "prolepsis.action_detectors"
@@ -97,9 +98,9 @@ class DetectionTask:
             for one in score_videos(self._detector, features, features, device, precision)
         ]
         metrics = {"mean_average_precision": evaluate_detection(scored).mean_average_precision}
-        ahead = evaluate_anticipation(scored)
-        if ahead:
-            metrics["anticipation_mean_average_precision"] = mean_anticipation(ahead)
+        ahead = mean_ahead(result.evaluation for result in evaluate_anticipation(scored))
+        if ahead is not None:
+            metrics["anticipation_mean_average_precision"] = ahead
         return metrics
 
 

@@ -9,13 +9,15 @@ from prolepsis.report import curves as training
 from prolepsis.report import formatting as f
 from prolepsis.report.blocks import Bar, BarChart, Block, Cell, Details, Grid, Section, Table, Text, Tile
 from prolepsis.report.charts import Curve, line_chart
+from prolepsis.variants import BASELINE
 
 CHAPTER = "Frames"
 
-BASELINE = "frame_only"
 _SPLITS = ("train", "val", "test")
 _MAP = "mean_average_precision"
 _PERSISTENCE = "persistence_mean_average_precision"
+_GOES_ON = "what is now goes on"
+_BASELINE_AHEAD = "baseline_mean_average_precision"
 
 
 def describe_videos(
@@ -100,7 +102,8 @@ def describe_detectors(
 
 
 def describe_anticipation(anticipation_table: pl.DataFrame, detection_metrics: dict[str, Any]) -> Section:
-    """How well the steps ahead were foreseen, beside the guess that what is now goes on.
+    """How well the steps ahead were foreseen, beside the guess that what is now goes on: the detector's own
+    view of now, and that of the baseline.
 
     The metrics only tell the order of the detectors, so that each has one colour on the page.
     """
@@ -110,11 +113,14 @@ def describe_anticipation(anticipation_table: pl.DataFrame, detection_metrics: d
     curves = []
     for colour, name in enumerate(detection_metrics):
         part, label = ahead.filter(pl.col("detector") == name), f.words(name)
+        if name == BASELINE and len(ahead):
+            floor = ahead.unique("seconds").sort("seconds")  # the same whichever detector it is listed for
+            curves.append(Curve(f"{label}, {_GOES_ON}", _known(floor, _BASELINE_AHEAD), colour, dashed=True))
         if part.is_empty():
             continue
         curves += [
             Curve(label, _known(part, _MAP), colour),
-            Curve(f"{label}, what is now goes on", _known(part, _PERSISTENCE), colour, dashed=True),
+            Curve(f"{label}, {_GOES_ON}", _known(part, _PERSISTENCE), colour, dashed=True),
         ]
     blocks: list[Block] = [Text("No detector looks ahead.")]
     if curves:
@@ -122,8 +128,9 @@ def describe_anticipation(anticipation_table: pl.DataFrame, detection_metrics: d
             curves,
             x_label="seconds ahead",
             y_label=f"mean average precision, {_named(split)}",
-            caption="What was believed at each step about those after it. The dashed line takes the belief "
-            "about the present for the forecast: to be above it is to anticipate.",
+            caption="What was believed at each step about those after it. A dashed line takes the belief "
+            "about the present for the forecast: a detector above its own anticipates, and one above that of "
+            f"{f.words(BASELINE)} foresees more than one frame tells.",
             from_zero=True,
         )
         blocks = [chart, Details("Every step ahead", [f.table(anticipation_table)])]
@@ -203,7 +210,7 @@ def _detectors_table(figures: Mapping[str, Mapping[str, Any]], split: str) -> Ta
     rows = []
     for key in keys:
         row = [values.get(key) for values in figures.values()]
-        best = f.best(row) if "precision" in key or "accuracy" in key else None
+        best = f.best(row) if _is_share(key) else None
         cells = (Cell(_figure(key, item), strong=best is not None and item == best) for item in row)
         rows.append((Cell(f.words(key)), *cells))
     names = [f.words(name) for name in figures]
@@ -213,9 +220,13 @@ def _detectors_table(figures: Mapping[str, Mapping[str, Any]], split: str) -> Ta
 def _figure(key: str, figure: float | None) -> str:
     if figure is None:
         return ""
-    if key.startswith("gain"):
+    if "gain" in key:
         return f.signed_points(figure)
-    return f.percent(figure) if "precision" in key or "accuracy" in key else f.value(figure)
+    return f.percent(figure) if _is_share(key) else f.value(figure)
+
+
+def _is_share(key: str) -> bool:
+    return ("precision" in key or "accuracy" in key) and "gain" not in key
 
 
 def _per_class(table: pl.DataFrame) -> Table:

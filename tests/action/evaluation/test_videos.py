@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from prolepsis.action.evaluation.videos import (
     evaluate_accuracy,
     evaluate_anticipation,
     evaluate_detection,
-    mean_anticipation,
+    evaluate_persistence,
+    mean_ahead,
 )
 
 
@@ -53,6 +55,8 @@ def test_anticipation_is_measured_against_the_label_so_many_steps_later() -> Non
                     present.append(one.scores[step])
         assert result.evaluation == evaluate_frames(np.array(labels), np.array(forecasts))
         assert result.persistence == evaluate_frames(np.array(labels), np.array(present))
+        without = [replace(one, anticipation=None) for one in videos]
+        assert evaluate_persistence(without, result.step, Protocol(skip_first=2)) == result.persistence
 
 
 def test_the_mean_over_the_steps_ahead_leaves_out_steps_without_a_positive() -> None:
@@ -60,12 +64,13 @@ def test_the_mean_over_the_steps_ahead_leaves_out_steps_without_a_positive() -> 
     one = ScoredVideo(labels, np.zeros(3, bool), np.full((3, 2), 0.5), np.full((3, 2, 2), 0.5))
     results = evaluate_anticipation([one])
     assert np.isnan(results[1].evaluation.mean_average_precision)
-    assert mean_anticipation(results) == results[0].evaluation.mean_average_precision == 0.5
+    assert mean_ahead(one.evaluation for one in results) == 0.5
+    assert mean_ahead([results[1].evaluation]) is None
 
 
 def test_detectors_that_do_not_look_ahead_have_no_anticipation() -> None:
     assert evaluate_anticipation([video(0, 9, ahead=0)]) == []
-    assert np.isnan(mean_anticipation([]))
+    assert mean_ahead([]) is None
 
 
 def test_a_horizon_beyond_a_short_video_is_no_error() -> None:

@@ -5,7 +5,7 @@ ignored (ambiguous); this is the protocol of TRN, LSTR, TeSTra, MAT and MiniROAD
 leaves out the first 63 and the last 9 frames of each video: `Protocol(skip_first=63, skip_last=9)`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,24 +89,46 @@ def evaluate_anticipation(
         raise ValueError("some videos carry an anticipation and some do not")
     results = []
     for ahead in range(1, min((one.shape[1] for one in anticipations), default=0) + 1):
-        labels, anticipated, current = [], [], []
-        for video, anticipation in zip(videos, anticipations, strict=True):
-            counted = protocol.predicting(len(video.labels))[:-ahead] & ~video.ignore[ahead:]
-            labels.append(video.labels[ahead:][counted])
-            anticipated.append(anticipation[:-ahead, ahead - 1][counted])
-            current.append(video.scores[:-ahead][counted])
-        truth = np.concatenate(labels)
-        forecast = evaluate_frames(truth, np.concatenate(anticipated), background)
-        persistence = evaluate_frames(truth, np.concatenate(current), background)
+        forecasts = [anticipation[:, ahead - 1] for anticipation in anticipations]
+        forecast = _evaluate_forecasts(videos, forecasts, ahead, protocol, background)
+        persistence = evaluate_persistence(videos, ahead, protocol, background)
         results.append(AnticipationResult(ahead, forecast, persistence))
     return results
 
 
-def mean_anticipation(results: Sequence[AnticipationResult]) -> float:
-    """The mean over the steps ahead of their mAP; steps at which no class has a positive are left out."""
-    values = np.array([result.evaluation.mean_average_precision for result in results])
-    values = values[~np.isnan(values)]
-    return float(values.mean()) if len(values) else float("nan")
+def evaluate_persistence(
+    videos: Sequence[ScoredVideo],
+    ahead: int,
+    protocol: Protocol = _EVERY_FRAME,
+    background: int | None = BACKGROUND,
+) -> FrameEvaluation:
+    """Per-frame mAP of the scores of step k taken as the forecast of step k+`ahead`, for any detector."""
+    return _evaluate_forecasts(videos, [video.scores for video in videos], ahead, protocol, background)
+
+
+def mean_ahead(evaluations: Iterable[FrameEvaluation]) -> float | None:
+    """The mean over the steps ahead of their mAP; steps at which no class has a positive are left out.
+
+    None where no step is left.
+    """
+    values = [one.mean_average_precision for one in evaluations if one.classes]
+    return float(np.mean(values)) if values else None
+
+
+def _evaluate_forecasts(
+    videos: Sequence[ScoredVideo],
+    forecasts: Sequence[Floats],
+    ahead: int,
+    protocol: Protocol,
+    background: int | None,
+) -> FrameEvaluation:
+    """Row k of a video's forecasts `[T, C]` is about step k+`ahead`."""
+    labels, scores = [], []
+    for video, forecast in zip(videos, forecasts, strict=True):
+        counted = protocol.predicting(len(video.labels))[:-ahead] & ~video.ignore[ahead:]
+        labels.append(video.labels[ahead:][counted])
+        scores.append(forecast[:-ahead][counted])
+    return evaluate_frames(np.concatenate(labels), np.concatenate(scores), background)
 
 
 def _pooled(videos: Sequence[ScoredVideo], protocol: Protocol) -> tuple[Bools, Floats]:

@@ -6,8 +6,6 @@ import polars as pl
 
 from prolepsis.pipelines.action_detection.params import DetectorParams
 
-SCORED_SPLITS = ("val", "test")
-
 
 def train_detector(
     frame_features: Any, frame_labels: pl.DataFrame, class_names: list[str], parameters: DetectorParams
@@ -52,7 +50,7 @@ def score_videos(
         An iterator over one frame per video.
     """
     from prolepsis.action import scoring, training
-    from prolepsis.action.tables import labelled_videos, score_frames
+    from prolepsis.action.tables import SCORED_SPLITS, labelled_videos, score_frames
     from prolepsis.training.device import resolve_device, resolve_precision
     from prolepsis.training.progress import track
 

@@ -5,8 +5,7 @@ from typing import Any
 import polars as pl
 
 from prolepsis.pipelines.detection_evaluation.params import DetectionEvaluationParams
-
-SPLITS = ("val", "test")
+from prolepsis.variants import BASELINE
 
 
 def evaluate_detectors(
@@ -22,26 +21,22 @@ def evaluate_detectors(
     """
     from prolepsis.action import comparison
     from prolepsis.action.evaluation.videos import Protocol
-    from prolepsis.action.tables import scored_videos
-    from prolepsis.errors import ProlepsisError
+    from prolepsis.action.tables import SCORED_SPLITS, scored_videos
 
-    if parameters.baseline not in scores:
-        raise ProlepsisError(
-            f"The baseline {parameters.baseline!r} is none of the detectors.",
-            where="detection_evaluation.baseline",
-            remedy=f"write one of: {', '.join(scores)}",
-        )
     protocol = Protocol(parameters.skip_first, parameters.skip_last)
     present = frame_labels["split"].unique()
+    splits = [split for split in SCORED_SPLITS if split in present]
+    floors = {split: scored_videos(scores[BASELINE], frame_labels, split) for split in splits}
     measured = [
-        comparison.measure(detector, split, scored_videos(frame, frame_labels, split), protocol)
+        comparison.measure(
+            detector, split, scored_videos(frame, frame_labels, split), protocol, floors[split]
+        )
         for detector, frame in scores.items()
-        for split in SPLITS
-        if split in present
+        for split in splits
     ]
     return (
-        comparison.metrics(measured, parameters.baseline),
-        comparison.per_class_table(measured, class_names, parameters.baseline),
+        comparison.metrics(measured, BASELINE),
+        comparison.per_class_table(measured, class_names, BASELINE),
         comparison.anticipation_table(measured, parameters.rate),
     )
 

@@ -7,7 +7,6 @@ class DetectionEvaluationParams(BaseModel):
     """How the detectors are compared.
 
     Attributes:
-        baseline: the detector whose mAP the others' gain is measured against.
         rate: steps per second; set it in `globals.yml`.
         skip_first: how many steps at each video's start are not scored; 63 in OadTR's official evaluation.
         skip_last: likewise at its end; 9 there.
@@ -15,7 +14,6 @@ class DetectionEvaluationParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    baseline: str
     rate: PositiveFloat
     skip_first: int = Field(0, ge=0)
     skip_last: int = Field(0, ge=0)
