@@ -14,7 +14,7 @@ from prolepsis.action.scoring import score_videos
 from prolepsis.action.training import DETECTORS, DetectionTask, DetectorSpecification, load_detector
 from prolepsis.action.windows import LabelledVideo
 from prolepsis.errors import ProlepsisError
-from prolepsis.training.loop import TrainingConfig
+from prolepsis.training.config import TrainingConfig
 from prolepsis.training.saved_model import SavedModel
 
 CLASSES = ["background", "rise", "fall"]
@@ -241,6 +241,28 @@ def test_a_validation_split_without_an_action_is_refused(
         training.train_detector(
             specification("frame_only"), videos[0], quiet, CLASSES, training_config(tmp_path)
         )
+
+
+@pytest.mark.parametrize("last_action", [0, 30])
+def test_anticipation_is_validated_where_a_later_frame_shows_an_action(
+    last_action: int, videos: tuple[list[LabelledVideo], list[LabelledVideo]]
+) -> None:
+    classes = np.where(np.arange(60) == last_action, 1, 0)
+    validation = [
+        LabelledVideo(one.name, one.features, np.eye(3, dtype=np.uint8)[classes], one.ignore)
+        for one in videos[1]
+    ]
+    trn = plugins.load(DETECTORS, "trn")
+    task = DetectionTask(
+        trn(trn.Config(hidden_size=4), input_size=2, num_classes=3),
+        videos[0],
+        validation,
+        sampling=SamplingConfig(window_steps=9),
+        training=training_config(Path("unused")),
+    )
+    metrics = task.validate(torch.device("cpu"))
+    assert ("anticipation_mean_average_precision" in metrics) == (last_action > 0)
+    assert np.isfinite(list(metrics.values())).all()
 
 
 def test_weights_that_do_not_fit_the_plugin_are_refused(

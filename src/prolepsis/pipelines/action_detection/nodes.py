@@ -30,7 +30,7 @@ def train_detector(
         labelled_videos(frame_labels, frame_features, "train"),
         labelled_videos(frame_labels, frame_features, "val"),
         class_names,
-        parameters.training_configuration(),
+        parameters.training,
     )
     metrics = {
         "parameters": model.metadata["num_parameters"],
@@ -54,14 +54,13 @@ def score_videos(
     from prolepsis.training.device import resolve_device, resolve_precision
     from prolepsis.training.progress import track
 
-    config = parameters.training_configuration()
-    device = resolve_device(config.device)
+    device = resolve_device(parameters.training.device)
     features = {
         video.name: video.features
         for split in SCORED_SPLITS
         for video in labelled_videos(frame_labels, frame_features, split)
     }
-    precision = resolve_precision(config.precision, device)
+    precision = resolve_precision(parameters.training.precision, device)
     scores = scoring.score_videos(training.load_detector(model), features, features, device, precision)
     progress = track(scores, f"Scoring with {parameters.plugin}", len(features), "videos")
     return score_frames(progress, frame_labels)

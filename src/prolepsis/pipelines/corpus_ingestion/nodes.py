@@ -10,7 +10,7 @@ from prolepsis.pipelines.corpus_ingestion.params import CorpusIngestionParams
 
 
 def ingest_corpus(
-    raw_corpus: Path, params: CorpusIngestionParams
+    raw_corpus: Path, parameters: CorpusIngestionParams
 ) -> tuple[Iterable[pl.DataFrame], Iterable[pl.DataFrame], pl.DataFrame, pl.DataFrame, dict[str, Any]]:
     """Reads, cleans, filters and deduplicates the files of a folder.
 
@@ -20,5 +20,5 @@ def ingest_corpus(
     """
     from prolepsis.text.corpus.ingestion import ingest_corpus as ingest
 
-    corpus = ingest(raw_corpus, params)
+    corpus = ingest(raw_corpus, parameters)
     return corpus.documents, corpus.dropped, corpus.waterfall, corpus.set_aside, corpus.metrics

@@ -5,8 +5,8 @@ from typing import Any
 from prolepsis.pipelines.demo_data.params import DemoTextParams
 
 
-def make_demo_corpus(params: DemoTextParams) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
+def make_demo_corpus(parameters: DemoTextParams) -> tuple[list[tuple[str, bytes]], dict[str, Any]]:
     """The files of a corpus in several formats and languages, and what was planted in it, counted."""
     from prolepsis.text.demo import make_demo_text
 
-    return make_demo_text(params)
+    return make_demo_text(parameters)

@@ -16,13 +16,15 @@ from prolepsis.video.manifest import build_manifest
 _logger = logging.getLogger(__name__)
 
 
-def build_video_manifest(raw_videos: Path, params: VideoIngestionParams) -> tuple[pl.DataFrame, pl.DataFrame]:
+def build_video_manifest(
+    raw_videos: Path, parameters: VideoIngestionParams
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Every readable video and what it is, and those that were set aside with the reason."""
     return build_manifest(
         raw_videos,
-        rate=params.rate,
-        split_shares=params.split_shares.model_dump(),
-        max_bad_share=params.max_bad_share,
+        rate=parameters.rate,
+        split_shares=parameters.split_shares.model_dump(),
+        max_bad_share=parameters.max_bad_share,
     )
 
 
@@ -30,23 +32,23 @@ def read_annotations(
     raw_annotations: Path,
     video_manifest: pl.DataFrame,
     set_aside_videos: pl.DataFrame,
-    params: VideoIngestionParams,
+    parameters: VideoIngestionParams,
 ) -> tuple[pl.DataFrame, list[str]]:
     """The checked action instances of the readable videos, and the names of the classes."""
-    reader = params.annotations.load()(params.annotations.configuration())
-    allowed = None if params.classes is None else [*params.classes, *params.ignored_classes]
+    reader = parameters.annotations.load()(parameters.annotations.configuration())
+    allowed = None if parameters.classes is None else [*parameters.classes, *parameters.ignored_classes]
     checked = check_annotations(
         reader.read(raw_annotations),
         durations=dict(video_manifest.select("video", "duration").iter_rows()),
         set_aside=[video_id(path) for path in set_aside_videos["path"]],
-        tolerance=0.5 / params.rate,
+        tolerance=0.5 / parameters.rate,
         classes=allowed,
-        leave_out_unknown_videos=params.unknown_videos == "leave_out",
+        leave_out_unknown_videos=parameters.unknown_videos == "leave_out",
         where=raw_annotations,
     )
     if checked.left_out:
         _logger.warning("%d annotations of videos that are not used are left out", checked.left_out)
-    classes = _classes(checked.annotations, params)
+    classes = _classes(checked.annotations, parameters)
     if not classes:
         raise ProlepsisError(
             "Not one action is annotated.",
@@ -60,7 +62,7 @@ def rasterise_labels(
     video_manifest: pl.DataFrame,
     action_instances: pl.DataFrame,
     class_names: list[str],
-    params: VideoIngestionParams,
+    parameters: VideoIngestionParams,
 ) -> pl.DataFrame:
     """The labels of every step of every video, by the rule that the parameters name."""
     instances: dict[str, list[ActionInstance]] = {}
@@ -72,9 +74,9 @@ def rasterise_labels(
         labels = rasterise(
             instances.get(video, []),
             steps=steps,
-            rate=params.rate,
+            rate=parameters.rate,
             num_classes=len(class_names),
-            rule=params.rule,
+            rule=parameters.rule,
         )
         frames.append(
             pl.DataFrame(
@@ -82,7 +84,7 @@ def rasterise_labels(
                     "video": [video] * steps,
                     "split": [split] * steps,
                     "step": np.arange(steps, dtype=np.int32),
-                    "time": step_times(steps, params.rate),
+                    "time": step_times(steps, parameters.rate),
                     "labels": pl.Series(labels.labels).arr.to_list(),
                     "ignore": labels.ignore,
                 }
@@ -117,10 +119,10 @@ def measure_videos(
     return {"set_aside": set_aside_videos.height, "classes": len(class_names) - 1, "splits": splits}
 
 
-def _classes(annotations: list[Annotation], params: VideoIngestionParams) -> list[str]:
-    if params.classes is not None:
-        return list(params.classes)
-    return sorted({annotation.label for annotation in annotations} - set(params.ignored_classes))
+def _classes(annotations: list[Annotation], parameters: VideoIngestionParams) -> list[str]:
+    if parameters.classes is not None:
+        return list(parameters.classes)
+    return sorted({annotation.label for annotation in annotations} - set(parameters.ignored_classes))
 
 
 def _instances(
