@@ -120,6 +120,9 @@ def render_video(video: DemoVideo, config: DemoVideoConfig) -> bytes:
     """One video as an H.264 mp4."""
     import av
 
+    # All pictures come before the first is encoded: an encoder at work in between changes what the renderer
+    # computes, in a few pixels and never twice in the same way.
+    pictures = list(render_frames(video, config))
     rate = Fraction(config.frames_per_second).limit_denominator(1000)
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
@@ -127,7 +130,7 @@ def render_video(video: DemoVideo, config: DemoVideoConfig) -> bytes:
         stream.width = stream.height = config.size
         stream.pix_fmt = "yuv420p"
         stream.thread_count = 1  # the same bytes on any number of cores
-        for picture in render_frames(video, config):
+        for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return file.getvalue()
