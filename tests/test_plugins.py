@@ -20,6 +20,13 @@ def test_every_installed_plugin_loads_and_carries_a_config_and_a_docstring(group
         assert plugin.__doc__, name
 
 
+@pytest.mark.parametrize("group", plugins.GROUPS)
+def test_every_key_of_every_plugin_has_a_meaning(group: str):
+    for name in plugins.names(group):
+        fields = plugins.load(group, name).Config.model_fields
+        assert [key for key, field in fields.items() if not field.description] == [], name
+
+
 def test_an_unknown_name_is_answered_with_the_nearest_and_all_known_ones():
     with pytest.raises(ProlepsisError, match="no plugin 'oatdr'") as caught:
         plugins.load("prolepsis.action_detectors", "oatdr")

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -126,6 +126,23 @@ def test_each_pass_hides_other_tokens_of_the_same_example(
         again.batch(rows).masked_positions.tolist()
     )
     assert len(shared) < 0.25 * len(first.batch(rows).masked_positions)
+
+
+@pytest.mark.parametrize("output_bias", ["zeros", "token_frequencies"])
+def test_the_output_bias_starts_as_told(
+    output_bias: Literal["zeros", "token_frequencies"], tokenizer: Tokenizer, small_config: BertConfig
+) -> None:
+    config = MaskedLanguageModelNextSentence.Config(max_length=LENGTH, output_bias=output_bias)
+    counts = np.arange(1, tokenizer.vocabulary_size + 1)
+    bias = MaskedLanguageModelNextSentence(config, tokenizer).build_model(small_config, counts).masked_bias
+    if output_bias == "zeros":
+        assert not bias.any()
+    else:
+        assert (bias[: len(counts)].diff() > 0).all()
+
+
+def test_the_paper_starts_the_output_bias_at_zeros(objective: MaskedLanguageModelNextSentence) -> None:
+    assert objective.config.output_bias == "zeros"
 
 
 def test_losses_and_accuracies_are_those_of_the_whole_output(

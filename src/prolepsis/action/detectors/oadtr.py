@@ -27,21 +27,28 @@ _WINDOWS_AT_ONCE = 512
 class OadTRConfig(BaseModel):
     """The sizes for THUMOS'14 by default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     window_steps: int = Field(64, ge=1)
+    """Steps in the window that ends with the frame to classify."""
     hidden_size: int = Field(1024, ge=1)
+    """Width of every layer; a multiple of both numbers of heads."""
     encoder_layers: int = Field(3, ge=1)
+    """Layers of the encoder, over the window."""
     encoder_heads: int = Field(8, ge=1)
+    """Attention heads in each layer of the encoder."""
     decoder_steps: int = Field(8, ge=1)
+    """Steps after the current one that are predicted."""
     decoder_layers: int = Field(5, ge=1)
+    """Layers of the decoder, over the queries for the predicted steps."""
     decoder_heads: int = Field(4, ge=1)
-    decoder_positions: bool = Field(
-        False,
-        description="add the learned positions to the decoder's queries, which the official code leaves out",
-    )
+    """Attention heads in each layer of the decoder."""
+    decoder_positions: bool = False
+    """Add the learned positions to the decoder's queries, which the official code leaves out."""
     dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of values set to zero in training, in encoder and decoder."""
     decoder_weight: float = Field(0.5, ge=0)
+    """What the loss of the predicted steps counts beside that of the current one."""
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> "OadTRConfig":

@@ -15,15 +15,18 @@ _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, 
 class RNNConfig(BaseModel):
     """By default the LSTM that TRN's paper (section 4) compares with: as wide as TRN itself."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     cell: Literal["rnn", "lstm", "gru"] = "lstm"
+    """The kind of recurrent cell."""
     hidden_size: int = Field(4096, ge=1)
+    """Width of the cell's state."""
     num_layers: int = Field(1, ge=1)
-    projection_size: int | None = Field(
-        None, ge=1, description="width of a linear layer with ReLU before the cell; none without a number"
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="on the cell's input and on the classifier's")
+    """Cells stacked on one another."""
+    projection_size: int | None = Field(None, ge=1)
+    """Width of a linear layer with ReLU before the cell; none without a number."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of values set to zero in training, of the cell's input and of the classifier's."""
 
 
 class RNN(Detector):

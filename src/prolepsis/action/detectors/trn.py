@@ -24,20 +24,22 @@ from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 class TRNConfig(BaseModel):
     """The sizes for THUMOS'14 by default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     hidden_size: int = Field(4096, ge=1)
-    feature_size: int | None = Field(
-        None, ge=1, description="width of the feature layer and of the future vector; the input's by default"
-    )
+    """Width of the states of encoder and decoder."""
+    feature_size: int | None = Field(None, ge=1)
+    """Width of the feature layer and of the future vector; the input's by default."""
     decoder_steps: int = Field(8, ge=1)
-    decoder_targets: Literal["current", "future"] = Field(
-        "current",
-        description="what decoder step 0 predicts: the current step, as in the official code, or the next",
-    )
+    """Steps that the decoder imagines at each step of the encoder."""
+    decoder_targets: Literal["current", "future"] = "current"
+    """What decoder step 0 predicts: the current step, as in the official code, or the next."""
     dropout: float = Field(0.1, ge=0, lt=1)
+    """Share of values set to zero in training before each cell and the classifier."""
     decoder_weight: float = Field(1.0, ge=0)
-    linear_std: float = Field(0.001, gt=0, description="spread of the linear layers' first weights")
+    """What the decoder's loss counts beside the encoder's."""
+    linear_std: float = Field(0.001, gt=0)
+    """Spread of the linear layers' first weights."""
 
 
 class TRN(Detector):

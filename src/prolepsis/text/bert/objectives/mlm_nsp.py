@@ -1,12 +1,11 @@
 """BERT's own objective: masked tokens, and whether the second segment follows the first.
 
-Follows google-research/bert (create_pretraining_data.py, run_pretraining.py) but for three things: tokens are
-hidden anew in every pass instead of in ten fixed copies of the corpus, several examples share a row, and the
-output's bias starts from the frequencies of the tokens instead of zeros.
+Follows google-research/bert (create_pretraining_data.py, run_pretraining.py) but for two things: tokens are
+hidden anew in every pass instead of in ten fixed copies of the corpus, and several examples share a row.
 """
 
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -69,21 +68,20 @@ class MaskedLanguageModelNextSentence:
     """Hide 15 % of the tokens and predict them; predict whether segment B follows A."""
 
     class Config(BaseModel):
-        """BERT's values for sequences of 128.
+        """BERT's values for sequences of 128."""
 
-        Attributes:
-            max_length: tokens in a row, and the most in an example.
-            max_predictions: the most tokens hidden in one example (BERT: 20 at 128, 80 at 512).
-            masked_lm_probability: share of an example's tokens that are hidden.
-            short_sequence_probability: share of documents cut into shorter examples than would fit.
-        """
-
-        model_config = ConfigDict(extra="forbid", frozen=True)
+        model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
         max_length: int = Field(128, ge=5)
+        """Tokens in a row, and the most in an example."""
         max_predictions: int = Field(20, ge=1)
+        """The most tokens hidden in one example (BERT: 20 at 128, 80 at 512)."""
         masked_lm_probability: float = Field(0.15, gt=0, lt=1)
+        """Share of an example's tokens that are hidden."""
         short_sequence_probability: float = Field(0.1, ge=0, le=1)
+        """Share of documents cut into shorter examples than would fit."""
+        output_bias: Literal["zeros", "token_frequencies"] = "zeros"
+        """Where the output's bias starts: at zeros, as BERT's, or so that tokens are guessed by frequency."""
 
     def __init__(self, config: Config, tokenizer: Tokenizer) -> None:
         missing = [part for part in ("pad", "cls", "sep", "mask") if part not in tokenizer.special_ids]
@@ -107,7 +105,8 @@ class MaskedLanguageModelNextSentence:
             )
         config.check_fits(self.tokenizer.vocabulary_size, self.max_length)
         model = BertForPretraining(config)
-        model.start_from_counts(token_counts)
+        if self.config.output_bias == "token_frequencies":
+            model.start_from_counts(token_counts)
         return model
 
     def plan(self, split: TokenSplit, seed: int, pass_index: int) -> "MaskedPairsPlan":
