@@ -4,7 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import numpy as np
+
 from support import Project
+
+# What is known of the videos themselves, which no annotation changes.
+WRITTEN_BEFORE_THE_ANNOTATIONS_ARE_READ = [
+    "03_primary/set_aside_videos.parquet",
+    "03_primary/video_manifest.parquet",
+]
 
 
 def kedro(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +43,22 @@ def written(project: Project) -> list[str]:
         for path in data.rglob("*")
         if path.is_file() and "01_raw" not in path.parts and "validation" not in path.parts
     )
+
+
+def annotated_video(project: Project, rows: str) -> Path:
+    """Two seconds of a video named `match`, and annotations; returns the path of these."""
+    videos = raw(project) / "videos" / "train"
+    videos.mkdir(parents=True)
+    with av.open(str(videos / "match.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(20):
+            picture = np.full((48, 64, 3), 10 * level, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    annotations = raw(project) / "annotations.csv"
+    annotations.write_text(f"video,start,end,label\n{rows}")
+    return annotations
 
 
 def test_a_wrong_parameter_is_explained(project: Project):
@@ -113,6 +138,24 @@ def test_an_unreadable_video_among_unreadable_videos_is_named(project: Project):
     message = refused(project, "--pipelines", "video_ingestion")
     assert "broken.mp4" in message
     assert written(project) == []
+
+
+def test_an_annotation_of_an_unknown_video_is_named_with_its_row(project: Project):
+    annotations = annotated_video(project, "match,0.2,0.8,run\nmach,0.2,0.8,run\n")
+    message = refused(project, "--pipelines", "video_ingestion")
+    assert "line 3: there is no video 'mach'; did you mean 'match'?" in message
+    assert f"where: {annotations}" in message
+    assert "to do: Mend these places in the file." in message
+    assert written(project) == WRITTEN_BEFORE_THE_ANNOTATIONS_ARE_READ
+
+
+def test_an_annotation_beyond_the_end_of_its_video_is_named_with_its_row(project: Project):
+    annotations = annotated_video(project, "match,0.2,0.8,run\nmatch,1.0,9.5,jump\n")
+    message = refused(project, "--pipelines", "video_ingestion")
+    assert "line 3: the end 9.5 s is beyond the end of the video 'match' at 2.00 s" in message
+    assert f"where: {annotations}" in message
+    assert "to do: Mend these places in the file." in message
+    assert written(project) == WRITTEN_BEFORE_THE_ANNOTATIONS_ARE_READ
 
 
 def test_a_defect_of_the_program_still_shows_where_it_is(project: Project, tmp_path: Path):
