@@ -152,6 +152,23 @@ def test_one_parameter_runs_its_stage_and_what_follows_and_nothing_else(demo: Pr
         file.write_text(before)
 
 
+def test_kedro_viz_previews_tables_figures_and_metrics(demo: Project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KEDRO_ENV", "test")
+    command(demo.path, "kedro", "viz", "build", "--include-hooks", "--include-previews")
+    nodes = [json.loads(path.read_text()) for path in (demo.path / "build" / "api" / "nodes").iterdir()]
+    previews = {
+        Path(node["filepath"]).relative_to(demo.path / "data" / "test").as_posix(): node["preview_type"]
+        for node in nodes
+        if node.get("preview") is not None and node.get("filepath")
+    }
+    assert previews["03_primary/documents"] == "TablePreview"
+    assert previews["04_feature/frame_features"] == "TablePreview"
+    assert previews["07_model_output/scores/trn"] == "TablePreview"
+    assert previews["08_reporting/detection_evaluation/metrics.json"] == "JSONPreview"
+    assert previews["08_reporting/word2vec/word_map.png"] == "ImagePreview"
+    assert len(previews) > 40
+
+
 def test_every_contract_held(demo: Project):
     results = [
         json.loads(path.read_text())
