@@ -289,6 +289,15 @@ class MiniProject:
         return output
 
 
+@pytest.fixture(autouse=True)
+def no_trace_of_other_projects() -> Iterator[None]:
+    """Kedro puts a project's source on the path for good; with it, the plugins of that project."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+    plugins._entry_points.cache_clear()
+
+
 @pytest.fixture
 def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MiniProject]:
     """A project to be planned in this process."""
