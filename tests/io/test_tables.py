@@ -6,7 +6,14 @@ import pytest
 from kedro.io.core import DatasetError
 from polars.testing import assert_frame_equal
 
-from prolepsis.io import JSONDataset, ParquetDataset, ParquetShardsDataset, PictureDataset, TextDataset
+from prolepsis.io import (
+    JSONDataset,
+    JSONFolderDataset,
+    ParquetDataset,
+    ParquetShardsDataset,
+    PictureDataset,
+    TextDataset,
+)
 
 
 @pytest.fixture
@@ -86,3 +93,17 @@ def test_the_same_figure_gives_the_same_bytes(tmp_path: Path):
         contents.append(dataset.load())
     assert contents[0] == contents[1]
     assert contents[0].startswith(b"\x89PNG")
+
+
+def test_a_folder_of_json_files_is_read_in_the_order_of_their_names_and_never_written(tmp_path: Path):
+    folder = tmp_path / "results"
+    dataset = JSONFolderDataset(filepath=str(folder))
+    with pytest.raises(DatasetError, match="no such folder"):
+        dataset.load()
+    for name in ("b", "a"):
+        JSONDataset(filepath=str(folder / f"{name}.json")).save({"dataset": name})
+    (folder / "notes.txt").write_text("not JSON")
+    assert [result["dataset"] for result in dataset.load()] == ["a", "b"]
+    with pytest.raises(DatasetError, match="one by one"):
+        dataset.save({"dataset": "c"})
+    assert len(list(folder.iterdir())) == 3

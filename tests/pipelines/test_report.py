@@ -14,7 +14,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 from pydantic import ValidationError
 
-from prolepsis.io import FolderDataset, TextDataset
+from prolepsis.io import FolderDataset, JSONFolderDataset, TextDataset
 from prolepsis.pipelines.report import create_pipeline
 from prolepsis.pipelines.report.params import ReportParams
 from prolepsis.variants import VARIANTS
@@ -61,7 +61,7 @@ def page(tmp_path: Path, datasets: dict[str, Any]) -> str:
     sources = {name: MemoryDataset(value, copy_mode="assign") for name, value in datasets.items()}
     sources |= {
         "raw_videos": FolderDataset(filepath=str(videos)),
-        "validation_results": FolderDataset(filepath=str(validation)),
+        "validation_results": JSONFolderDataset(filepath=str(validation)),
         "params:report": MemoryDataset(ReportParams(title="A run", timelines=2, thumbnails=3)),
         "report": report,
     }

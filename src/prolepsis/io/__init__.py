@@ -12,6 +12,7 @@ _MODULES = {
     "FolderDataset": "folders",
     "HuggingFaceModelDataset": "hugging_face",
     "JSONDataset": "documents",
+    "JSONFolderDataset": "documents",
     "ModelDataset": "models",
     "ParquetDataset": "parquet",
     "ParquetShardsDataset": "parquet",

@@ -1,10 +1,12 @@
 """JSON and text files."""
 
 import json
-from typing import Any
+from typing import Any, Never
 
+from kedro.io import DatasetError
 from kedro_datasets._typing import JSONPreview
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_file, read_json, write_json
 from prolepsis.io.local import LocalDataset
 
@@ -35,6 +37,27 @@ class JSONDataset(LocalDataset[Any, Any]):
         if isinstance(value, list) and len(text) > _PREVIEW_CHARACTERS:
             text = json.dumps(value[: max(1, len(value) * _PREVIEW_CHARACTERS // len(text))])
         return JSONPreview(text)
+
+
+class JSONFolderDataset(LocalDataset[Never, list[Any]]):
+    """The values of all JSON files of a folder, in the order of their names. It is only read.
+
+    ```yaml
+    validation_results:
+      type: prolepsis.io.JSONFolderDataset
+      filepath: data/08_reporting/validation
+    ```
+    """
+
+    def save(self, data: Never) -> None:
+        raise DatasetError(f"The files in {self._path} are written one by one, by what makes them.")
+
+    def load(self) -> list[Any]:
+        if not self._path.is_dir():
+            raise ProlepsisError(
+                "There is no such folder.", where=self._path, remedy="Run what writes its JSON files first."
+            )
+        return [read_json(path) for path in sorted(self._path.glob("*.json"))]
 
 
 class TextDataset(LocalDataset[str, str]):

@@ -44,15 +44,14 @@ def draw_timelines(
     return timelines.timelines_section(drawn, len(test))
 
 
-def describe_checks(validation_results: Path, *others: Any) -> Any:
+def describe_checks(validation_results: list[Any], *others: Any) -> Any:
     """What was expected of the data and what was found.
 
     The other sections come first: some datasets are checked as these load them.
     """
-    from prolepsis.files import read_json
     from prolepsis.report import checks
 
-    return checks.describe_checks([read_json(path) for path in sorted(validation_results.glob("*.json"))])
+    return checks.describe_checks(validation_results)
 
 
 def render_report(parameters: ReportParams, *sections: Any) -> str:
