@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support import ROOT, Project, copy_project
 
@@ -17,6 +18,11 @@ os.environ.update(
     OMP_WAIT_POLICY="PASSIVE",
     OMP_NUM_THREADS="1",  # the workers of pytest-xdist share the cores; threads that wait for one spin
 )
+
+# The same examples in every run, however slow the machine; `--hypothesis-profile=search` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=1000, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

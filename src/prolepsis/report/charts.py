@@ -67,7 +67,12 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     >>> ticks(0, 1, 5)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     """
-    return _multiples(low, high, _round_step(low, high, count)) if high > low else [low]
+    if high <= low:
+        return [low]
+    # Two wide steps can miss a range that lies between multiples, four cannot.
+    return _multiples(low, high, _round_step(low, high, count)) or _multiples(
+        low, high, _round_step(low, high, 2 * count)
+    )
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:
