@@ -14,7 +14,7 @@ from prolepsis.text.corpus.duplicates import (
     NearDuplicatesConfig,
     first_of_groups,
 )
-from prolepsis.text.corpus.filters import CorpusFilter
+from prolepsis.text.corpus.filtering import CorpusFilter
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bdfgk" for b in "aeiou" for c in "lmnrs"]
 

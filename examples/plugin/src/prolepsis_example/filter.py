@@ -5,7 +5,7 @@ from typing import ClassVar
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from prolepsis.text.corpus.filters import DocumentFilter
+from prolepsis.text.corpus.filtering import DocumentFilter
 
 
 class DigitsConfig(BaseModel):

@@ -7,16 +7,15 @@ expression over a batch, but for the n-gram repetitions of the few documents tha
 suspicious.
 """
 
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from prolepsis.text.corpus.filtering import DocumentFilter
 from prolepsis.text.corpus.stop_words import STOP_WORDS
 from prolepsis.text.corpus.words import TOKEN, UNSPACED_LANGUAGES, WORD, ngram_hashes
 
@@ -36,45 +35,6 @@ _SENTENCE_BREAK = (
     r"|[。！？][\"'”’»)」』]*\S"  # scripts that put no space between sentences
 )
 _CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
-
-
-class DocumentFilter(ABC):
-    """The contract of the plugins in the group `prolepsis.corpus_filters` that look at one document at a
-    time.
-
-    A filter is built from an instance of its `Config`.
-    """
-
-    Config: ClassVar[type[BaseModel]]
-
-    @abstractmethod
-    def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
-        """Decides about a batch.
-
-        Args:
-            documents: the columns `number` (UInt64, the document's place in the corpus), `id`, `source`,
-                `language` ("und" as long as no filter has identified it) and `text`, all strings.
-
-        Returns:
-            The same rows in the same order with `reason` (a code, null to keep the document) and `score`
-            (Float64, the figure that decided) added. `language` and the text of kept documents may be
-            rewritten.
-        """
-
-
-class CorpusFilter(DocumentFilter):
-    """A filter that must have seen the whole corpus before it can judge; the corpus passes it twice.
-
-    The ingestion calls `observe` with every batch, `conclude` once, then `judge` with the same batches.
-    """
-
-    @abstractmethod
-    def observe(self, documents: pl.DataFrame) -> None:
-        """Takes in a batch; keeps what is needed of it, but not its texts."""
-
-    @abstractmethod
-    def conclude(self) -> None:
-        """Called between the last `observe` and the first `judge`."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from functools import cache
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from prolepsis.text.corpus.filters import DocumentFilter
+from prolepsis.text.corpus.filtering import DocumentFilter
 
 UNDETERMINED = "und"
 
