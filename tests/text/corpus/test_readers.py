@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from prolepsis import plugins
 from prolepsis.text.corpus.files import BadFileError, find_files
-from prolepsis.text.corpus.readers import BATCH_DOCUMENTS, JsonLinesReader, JsonLinesReaderConfig, batches
+from prolepsis.text.corpus.readers import BATCH_DOCUMENTS, batches
+from prolepsis.text.corpus.readers.jsonl import JsonLinesReader, JsonLinesReaderConfig
 
 
 def parquet(**columns: object) -> bytes:
