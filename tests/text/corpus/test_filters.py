@@ -6,10 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from prolepsis import plugins
-from prolepsis.text.corpus.filters import (
-    C4Config,
-    C4Filter,
-    FineWebFilter,
+from prolepsis.text.corpus.filters.c4 import C4Config, C4Filter
+from prolepsis.text.corpus.filters.fineweb import FineWebFilter
+from prolepsis.text.corpus.filters.gopher import (
     GopherQualityFilter,
     GopherRepetitionConfig,
     GopherRepetitionFilter,

@@ -1,76 +1,16 @@
-"""What makes a document unfit to learn from: the published rules of Gopher, C4 and FineWeb, with their
-thresholds.
-
-Thresholds, their order and the reason codes are those of datatrove 0.10 (`datatrove/pipeline/filters`), whose
-decisions FineWeb was made with; words are found by `words.TOKEN` instead of spaCy. Everything is a polars
-expression over a batch, but for the n-gram repetitions of the few documents that an expression finds
-suspicious.
-"""
+"""The rules of Gopher, of quality and of repetition."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from prolepsis.text.corpus.filtering import DocumentFilter
+from prolepsis.text.corpus.filters.rules import Rule, apply_rules, repeated_parts
 from prolepsis.text.corpus.stop_words import STOP_WORDS
 from prolepsis.text.corpus.words import TOKEN, UNSPACED_LANGUAGES, WORD, ngram_hashes
-
-SENTENCE_ENDS = ".?!\"'”’»)…。！？؟۔।"
-POLICY_PHRASES = [
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-]
-
-_ENDS_SENTENCE = rf"[{SENTENCE_ENDS}]$"
-_SENTENCE_BREAK = (
-    r"[.?!…][\"'”’»)]*\s+[\"'“‘«(¿¡]*[\p{Lu}\p{Lo}\p{N}]"  # a full stop, and what may begin a sentence
-    r"|[。！？][\"'”’»)」』]*\S"  # scripts that put no space between sentences
-)
-_CITATION = r"\[\d*\]|\[edit\]|\[citation needed\]"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A reason to drop a document.
-
-    Attributes:
-        reason: its code.
-        measure: the figure it looks at, one per document.
-        drops: whether that figure is bad, an expression of the same column.
-    """
-
-    reason: str
-    measure: pl.Expr
-    drops: pl.Expr
-
-    @classmethod
-    def below(cls, reason: str, measure: pl.Expr, least: float) -> "Rule":
-        return cls(reason, measure, measure < least)
-
-    @classmethod
-    def above(cls, reason: str, measure: pl.Expr, most: float) -> "Rule":
-        return cls(reason, measure, measure > most)
-
-
-def apply_rules(documents: pl.DataFrame, measures: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
-    """Adds `reason` and `score` of the first rule that drops a document, nulls where none does.
-
-    Args:
-        documents: a batch as `DocumentFilter.judge` gets it.
-        measures: a row per document with the columns the rules speak of.
-        rules: in the order in which they are asked.
-    """
-    reason = pl.coalesce(pl.when(rule.drops).then(pl.lit(rule.reason)) for rule in rules)
-    score = pl.coalesce(pl.when(rule.drops).then(rule.measure.cast(pl.Float64)) for rule in rules)
-    return documents.with_columns(measures.select(reason=reason, score=score))
 
 
 class GopherQualityConfig(BaseModel):
@@ -200,8 +140,8 @@ class GopherRepetitionFilter(DocumentFilter):
             documents,
             pl.concat(
                 [
-                    _repeated_parts(documents, r"\n{2,}", "paragraph", pl.col("text")),
-                    _repeated_parts(documents, r"\n+", "line", pl.col("text")),
+                    repeated_parts(documents, r"\n{2,}", "paragraph", pl.col("text")),
+                    repeated_parts(documents, r"\n+", "line", pl.col("text")),
                 ],
                 how="horizontal",
             ),
@@ -273,172 +213,6 @@ class GopherRepetitionFilter(DocumentFilter):
             if share > most:
                 return f"duplicated_{n}_n_grams", share
         return None, None
-
-
-class C4Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    require_sentence_end: bool = True
-    """Removes lines that do not end as a sentence does. FineWeb leaves this rule out."""
-    min_words_per_line: int = Field(default=3, ge=0)
-    """Shorter lines are removed."""
-    max_word_length: int = Field(default=1000, ge=1)
-    """A line with a longer word is removed."""
-    min_sentences: int = Field(default=5, ge=1)
-    """What the lines that are kept must hold together."""
-
-
-class C4Filter(DocumentFilter):
-    """C4's rules (Raffel et al. 2020, JMLR 21:140, section 2.2): removes lines, then judges what is left.
-
-    Lines go for a word too long, a missing end of sentence, too few words, "javascript" and phrases about
-    cookies and terms of use; marks of citations are cut out. Documents go for `lorem_ipsum`, `curly_bracket`
-    and `too_few_sentences` (the score is their number).
-    """
-
-    Config = C4Config
-
-    def __init__(self, config: C4Config) -> None:
-        self._config = config
-
-    def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
-        config = self._config
-        lines = self._lines(documents)
-        kept = pl.col("line").filter(pl.col("kept"))
-        sentences = (kept.str.count_matches(_SENTENCE_BREAK) + 1).sum()
-        summary = lines.group_by("row", maintain_order=True).agg(
-            kept_text=kept.str.join("\n"),
-            sentences=sentences,
-            lorem_ipsum=pl.col("lorem_ipsum").any(),
-            curly_bracket=pl.col("curly_bracket").any(),
-        )
-        column = pl.col
-        judged = apply_rules(
-            documents,
-            summary,
-            [
-                Rule("lorem_ipsum", pl.lit(None), column("lorem_ipsum")),
-                Rule("curly_bracket", pl.lit(None), column("curly_bracket")),
-                Rule.below("too_few_sentences", column("sentences"), config.min_sentences),
-            ],
-        )
-        rewritten = pl.when(pl.col("reason").is_null()).then(summary["kept_text"]).otherwise(pl.col("text"))
-        return judged.with_columns(text=rewritten)
-
-    def _lines(self, documents: pl.DataFrame) -> pl.DataFrame:
-        """A row per line: the document's row, the line without citations, and what the rules say of it."""
-        config = self._config
-        line = pl.col("line")
-        words = line.str.extract_all(r"\S+")
-        lower = line.str.to_lowercase()
-        sentence = pl.lit(True)
-        if config.require_sentence_end:
-            sentence = line.str.contains(_ENDS_SENTENCE) & ~line.str.contains(r"(?:\.\.\.|…)$")
-        return (
-            documents.select(line=pl.col("text").str.split("\n"))
-            .with_row_index("row")
-            .explode("line", empty_as_null=True)
-            .with_columns(line.str.strip_chars())
-            .with_columns(
-                fits=(words.list.len() >= config.min_words_per_line)
-                & (words.list.eval(pl.element().str.len_chars()).list.max() <= config.max_word_length),
-                line=line.str.replace_all(_CITATION, "").str.strip_chars(),
-            )
-            .with_columns(plain=pl.col("fits").fill_null(False) & sentence)
-            .with_columns(
-                lorem_ipsum=pl.col("plain") & lower.str.contains("lorem ipsum", literal=True),
-                javascript=lower.str.contains("javascript", literal=True),
-                policy=lower.str.contains_any(POLICY_PHRASES),
-            )
-            .with_columns(
-                curly_bracket=pl.col("plain") & ~pl.col("javascript") & line.str.contains("{", literal=True),
-                kept=pl.col("plain") & ~pl.col("javascript") & ~pl.col("policy"),
-            )
-        )
-
-
-class FineWebConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    min_sentence_end_lines: float = Field(default=0.12, ge=0, le=1)
-    """The least share of lines that end as sentences do."""
-    max_short_lines: float = Field(default=0.67, ge=0, le=1)
-    """The largest share of short lines."""
-    short_line_characters: int = Field(default=30, ge=0)
-    """Up to so many characters a line is short."""
-    max_duplicate_characters: float = Field(default=0.01, ge=0)
-    """The largest share of characters in lines that had occurred before."""
-    max_lines_per_word: float = Field(default=0.3, ge=0)
-    """Line breaks for each token: lists have many."""
-
-
-class FineWebFilter(DocumentFilter):
-    """FineWeb's own rules (Penedo et al. 2024, arXiv 2406.17557, 3.5): no lists, no repeated lines."""
-
-    Config = FineWebConfig
-
-    def __init__(self, config: FineWebConfig) -> None:
-        self._config = config
-
-    def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
-        config = self._config
-        column = pl.col
-        return apply_rules(
-            documents,
-            self._measures(documents),
-            [
-                Rule.below("line_punct_ratio", column("sentence_ends"), config.min_sentence_end_lines),
-                Rule.above("short_line_ratio", column("short_lines"), config.max_short_lines),
-                Rule.above("char_dup_ratio", column("line_characters"), config.max_duplicate_characters),
-                Rule.above("list_ratio", column("lines_per_word"), config.max_lines_per_word),
-            ],
-        )
-
-    def _measures(self, documents: pl.DataFrame) -> pl.DataFrame:
-        text = pl.col("text")
-        short = self._config.short_line_characters
-        lines = text.str.split("\n").list.eval(pl.element().filter(pl.element().str.contains(r"\S")))
-        ends = pl.element().str.contains(_ENDS_SENTENCE)
-        num_lines = pl.col("lines").list.len().clip(lower_bound=1)
-        measures = documents.with_columns(lines=lines).select(
-            sentence_ends=pl.col("lines").list.eval(ends).list.sum() / num_lines,
-            short_lines=pl.col("lines").list.eval(pl.element().str.len_chars() <= short).list.sum()
-            / num_lines,
-            lines_per_word=text.str.count_matches("\n", literal=True)
-            / text.str.count_matches(TOKEN).clip(lower_bound=1),
-        )
-        without_line_ends = text.str.replace_all("\n", "", literal=True)
-        repeated = _repeated_parts(documents, r"\n+", "line", without_line_ends)
-        return pl.concat([measures, repeated], how="horizontal")
-
-
-def _repeated_parts(documents: pl.DataFrame, separator: str, name: str, whole: pl.Expr) -> pl.DataFrame:
-    """Parts of each document that had occurred before in it, for every document.
-
-    Returns:
-        `{name}_share`, of the parts, and `{name}_characters`, of the characters of `whole`.
-    """
-    # polars splits at literals only; a character that normalisation removes marks the separators.
-    parts = (
-        documents.select(
-            part=pl.col("text").str.strip_chars().str.replace_all(separator, "\x1e").str.split("\x1e"),
-            length=whole.str.len_chars(),
-        )
-        .with_row_index("row")
-        .explode("part", empty_as_null=True)
-        .with_columns(repeated=~pl.struct("row", "part").is_first_distinct())
-    )
-    length = pl.col("length").first().clip(lower_bound=1)
-    return (
-        parts.group_by("row", maintain_order=True)
-        .agg(
-            (pl.col("repeated").sum() / pl.len()).alias(f"{name}_share"),
-            (pl.col("part").filter(pl.col("repeated")).str.len_chars().sum() / length).alias(
-                f"{name}_characters"
-            ),
-        )
-        .drop("row")
-    )
 
 
 def _most_frequent_characters(tokens: list[str], n: int) -> int:

@@ -1,0 +1,1 @@
+"""The built-in filters that look at one document at a time."""
