@@ -36,3 +36,22 @@ def test_a_finished_run_removes_the_checkpoints_of_its_own_parameters(tmp_path: 
     CheckpointHooks().after_pipeline_run(pipeline, catalog)
     assert not own.exists()
     assert len(list(other.iterdir())) == 2
+
+
+def test_a_finished_run_removes_the_shards_of_its_ingestion_and_no_other_folder(tmp_path: Path):
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder in (own, other):
+        (folder / "read").mkdir(parents=True)
+    (own / "workspace.json").write_text("{}")
+    pipeline = Pipeline(
+        [Node(lambda one, other: one, ["params:one", "params:other"], "documents", name="ingest")]
+    )
+    catalog = DataCatalog(
+        {
+            "params:one": MemoryDataset({"checkpoint_directory": str(own)}),
+            "params:other": MemoryDataset({"checkpoint_directory": str(other)}),
+        }
+    )
+    CheckpointHooks().after_pipeline_run(pipeline, catalog)
+    assert not own.exists()
+    assert (other / "read").is_dir()

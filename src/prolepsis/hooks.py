@@ -13,7 +13,7 @@ _KEY = "checkpoint_directory"
 
 
 class CheckpointHooks:
-    """Removes the checkpoints of a training when a run is over, and so what it trained is written.
+    """Removes the checkpoints of a training or an ingestion when a run is over, and so its result is written.
 
     A run that is killed or fails, even after its training, leaves them to the next one.
     """
@@ -24,6 +24,11 @@ class CheckpointHooks:
         directories = {path for name in names for path in _checkpoint_directories(catalog.load(name))}
         existing = [path for path in sorted(directories) if path.is_dir()]
         if existing:
+            from prolepsis.text.corpus.workspace import clear_workspace
+
+            for path in existing:
+                clear_workspace(path)
+        if any(path.is_dir() for path in existing):
             from prolepsis.training.checkpoint import clear_checkpoints
 
             for path in existing:

@@ -1,4 +1,5 @@
 import random
+from typing import Any
 
 import networkx
 import numpy as np
@@ -12,22 +13,27 @@ from prolepsis.text.corpus.duplicates import (
     ExactDuplicatesConfig,
     NearDuplicates,
     NearDuplicatesConfig,
-    first_of_groups,
+    ParagraphDuplicates,
+    ParagraphDuplicatesConfig,
 )
-from prolepsis.text.corpus.filtering import CorpusFilter
+from prolepsis.text.corpus.filtering import CorpusFilter, partitions
+from prolepsis.text.corpus.groups import first_of_groups
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bdfgk" for b in "aeiou" for c in "lmnrs"]
 
 
 def run(plugin: CorpusFilter, *batches: pl.DataFrame) -> pl.DataFrame:
-    for batch in batches:
-        plugin.observe(batch)
-    plugin.conclude()
-    return pl.concat([plugin.judge(batch) for batch in batches])
+    observed = pl.concat([plugin.observe(batch) for batch in batches])
+    verdict = pl.concat(list(plugin.conclude(observed.lazy())))
+    return pl.concat([plugin.judge(batch, verdict) for batch in batches])
 
 
-def near_duplicates(documents: pl.DataFrame, **config: int) -> pl.DataFrame:
+def near_duplicates(documents: pl.DataFrame, **config: Any) -> pl.DataFrame:
     return run(NearDuplicates(NearDuplicatesConfig(**config)), documents)
+
+
+def paragraph_duplicates(documents: pl.DataFrame, **config: Any) -> pl.DataFrame:
+    return run(ParagraphDuplicates(ParagraphDuplicatesConfig(**config)), documents)
 
 
 def prose(draw: random.Random, words: int) -> list[str]:
@@ -62,9 +68,11 @@ def test_the_first_of_equal_texts_is_kept_across_batches(texts: list[str], size:
 def test_groups_are_the_connected_components_and_led_by_their_smallest(pairs: list[tuple[int, int]]) -> None:
     components = networkx.connected_components(networkx.Graph(pairs))
 
-    expected = {member: min(group) for group in components for member in group if member != min(group)}
+    expected = {member: min(group) for group in components for member in group}
+    lefts, rights = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    halves = [(lefts[::2], rights[::2]), (lefts[1::2], rights[1::2])]
 
-    assert first_of_groups(pairs) == expected
+    assert first_of_groups(16, halves).tolist() == [expected.get(member, member) for member in range(16)]
 
 
 def test_a_text_with_a_few_words_changed_is_dropped_and_the_first_kept(documents) -> None:
@@ -177,16 +185,90 @@ def test_batches_make_no_difference(documents) -> None:
     assert together["reason"].is_not_null().sum() == 10
 
 
-def test_an_empty_corpus_has_no_duplicates(documents) -> None:
-    for plugin in (ExactDuplicates(ExactDuplicatesConfig()), NearDuplicates(NearDuplicatesConfig())):
-        plugin.conclude()
-        assert plugin.judge(documents())["reason"].to_list() == []
-        assert plugin.judge(documents("a text"))["reason"].to_list() == [None]
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        ExactDuplicates(ExactDuplicatesConfig()),
+        NearDuplicates(NearDuplicatesConfig()),
+        NearDuplicates(NearDuplicatesConfig(min_similarity=0.5)),
+        ParagraphDuplicates(ParagraphDuplicatesConfig()),
+    ],
+)
+def test_without_duplicates_nothing_is_dropped(plugin: CorpusFilter, documents) -> None:
+    for batch in (documents(), documents("a text"), documents("a text", "?", "another text of more words")):
+        assert run(plugin, batch)["reason"].to_list() == [None] * batch.height
 
 
-def test_an_empty_batch_may_be_observed(documents) -> None:
-    for plugin in (ExactDuplicates(ExactDuplicatesConfig()), NearDuplicates(NearDuplicatesConfig())):
-        assert run(plugin, documents(), documents("a b", "a b"))["reason"].is_not_null().to_list() == [
-            False,
-            True,
-        ]
+def test_verified_duplicates_have_the_similarity_that_was_asked_for(documents) -> None:
+    draw = random.Random(5)
+    texts = []
+    for changes in (0, 1, 2, 4, 8, 12):
+        words = prose(draw, 200)
+        other = list(words)
+        for position in draw.sample(range(200), changes):
+            other[position] = "changed"
+        texts += [" ".join(words), " ".join(other)]
+
+    judged = near_duplicates(documents(*texts), min_similarity=0.9, bands=56, rows=2)
+
+    for left in range(0, len(texts), 2):
+        similar = jaccard(texts[left], texts[left + 1]) >= 0.9
+        assert (judged["reason"][left + 1] == "near_duplicate") == similar
+    assert 0 < judged["reason"].is_not_null().sum() < 6
+
+
+def test_a_paragraph_stays_where_it_stands_first(documents) -> None:
+    notice = "This book is for the use of anyone anywhere at no cost."
+    judged = paragraph_duplicates(
+        documents(
+            f"First.\n\n{notice}",
+            f"{notice.replace(' ', '  ')}\n\nSecond.",
+            f"Third.\n\n{notice}\n\n{notice}",
+        ),
+        min_characters=20,
+    )
+
+    assert judged["text"].to_list() == [f"First.\n\n{notice}", "Second.", "Third."]
+    assert judged["reason"].to_list() == [None] * 3
+    assert judged["score"][0] is None
+    assert judged["score"][2] == pytest.approx(1 - 6 / 120)
+
+
+def test_a_document_of_which_no_paragraph_is_left_is_dropped_with_its_text(documents) -> None:
+    judged = paragraph_duplicates(documents("A paragraph.", "A paragraph.\n\nA paragraph."), min_characters=5)
+
+    assert judged["reason"].to_list() == [None, "duplicate_paragraphs"]
+    assert judged["text"][1] == "A paragraph.\n\nA paragraph."
+    assert judged["score"][1] == 1.0
+
+
+def test_short_paragraphs_stay_however_often_they_occur(documents) -> None:
+    texts = [f"* * *\n\n{words} and so on for more than a line\n\n* * *" for words in ("One", "Two")]
+
+    assert paragraph_duplicates(documents(*texts))["text"].to_list() == texts
+
+
+@given(st.lists(st.lists(st.sampled_from(["aaaa", "bbbb", "cccc"]), min_size=1, max_size=4), max_size=6))
+def test_every_paragraph_is_left_once(texts: list[list[str]]) -> None:
+    whole = pl.DataFrame(
+        {"number": range(len(texts)), "text": ["\n\n".join(parts) for parts in texts]},
+        schema={"number": pl.UInt64, "text": pl.String},
+    )
+
+    judged = paragraph_duplicates(whole, min_characters=1)
+
+    left = [part for text in judged.filter(pl.col("reason").is_null())["text"] for part in text.split("\n\n")]
+    assert sorted(left) == sorted({part for parts in texts for part in parts})
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.integers(1, 5))
+def test_partitions_divide_the_rows_and_keep_equal_hashes_together(hashes: list[int], size: int) -> None:
+    frame = pl.DataFrame({"hash": [*hashes, *hashes]}, schema={"hash": pl.UInt64})
+
+    parts = [frame.filter(part)["hash"].to_list() for part in partitions("hash", frame.height, size)]
+
+    assert sorted(value for part in parts for value in part) == sorted([*hashes, *hashes])
+    assert all(
+        parts[i].count(value) == 2 * hashes.count(value) for i in range(len(parts)) for value in parts[i]
+    )
+    assert len(parts) == max(1, -(-frame.height // size))

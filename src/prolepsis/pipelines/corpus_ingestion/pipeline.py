@@ -14,7 +14,16 @@ def create_pipeline(**_: Any) -> Pipeline:
             Node(
                 ingest_corpus,
                 ["raw_corpus", "params:corpus_ingestion"],
-                ["documents", "dropped_documents", "corpus_waterfall", "set_aside_files", "corpus_metrics"],
+                [
+                    "documents",
+                    "dropped_documents",
+                    "corpus_waterfall",
+                    "corpus_waterfall_by_group",
+                    "dropped_examples",
+                    "corpus_files",
+                    "set_aside_files",
+                    "corpus_metrics",
+                ],
                 name="ingest_corpus",
             )
         ]

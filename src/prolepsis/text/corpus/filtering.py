@@ -63,8 +63,8 @@ class CorpusFilter(ABC):
             observations: a scan of files; may be collected as often as wanted, in parts where it is large.
 
         Yields:
-            Frames with `number` and whatever `judge` needs; for the inherited `judge` the columns of
-            `VERDICT`, a row for each document that is dropped.
+            One frame at least, with `number` and whatever `judge` needs; for the inherited `judge` the
+            columns of `VERDICT`, a row for each document that is dropped.
         """
 
     def judge(self, documents: pl.DataFrame, verdict: pl.DataFrame) -> pl.DataFrame:
@@ -77,9 +77,7 @@ class CorpusFilter(ABC):
         Returns:
             As `DocumentFilter.judge`.
         """
-        return documents.join(
-            verdict.select(VERDICT.keys()), on="number", how="left", maintain_order="left"
-        )
+        return documents.join(verdict.select(VERDICT.keys()), on="number", how="left", maintain_order="left")
 
 
 def partitions(key: str, num_rows: int, rows_per_partition: int = 4_000_000) -> Iterator[pl.Expr]:

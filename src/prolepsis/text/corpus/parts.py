@@ -1,0 +1,62 @@
+"""Frames on disk between two steps of a long work, in parts of some megabytes that are read one by one."""
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from prolepsis.errors import ProlepsisError
+
+MAX_PART_ROWS = 4096
+MAX_PART_BYTES = 8_000_000
+
+
+class PartWriter:
+    """Appends frames of one schema to a folder; small ones are joined. Nothing is complete before `close`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._directory.mkdir(parents=True)
+        self._written = 0
+        self._pending: list[pl.DataFrame] = []
+        self._pending_rows = 0
+        self._pending_bytes = 0
+
+    def append(self, frame: pl.DataFrame) -> None:
+        if frame.height == 0:
+            return
+        self._pending.append(frame)
+        self._pending_rows += frame.height
+        self._pending_bytes += int(frame.estimated_size())
+        if self._pending_rows >= MAX_PART_ROWS or self._pending_bytes >= MAX_PART_BYTES:
+            self.close()
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        if not self._pending:
+            return
+        part = self._directory / f"{self._written:06d}.arrow"
+        try:
+            pl.concat(self._pending).write_ipc(part, compression="lz4")
+        except OSError as error:
+            if error.errno != errno.ENOSPC and "space" not in str(error).lower():
+                raise
+            raise ProlepsisError(
+                "The disk is full: a corpus needs about its own size for intermediate files.",
+                where=self._directory,
+                remedy="Make room there, or let corpus_ingestion.checkpoint_directory name a larger disk.",
+            ) from error
+        self._written += 1
+        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+
+
+def parts(directory: Path) -> list[Path]:
+    """The files of a folder that a `PartWriter` filled, in order; none where the folder is gone."""
+    return sorted(directory.glob("*.arrow"))
+
+
+def read_parts(directory: Path) -> Iterator[pl.DataFrame]:
+    """The frames of a folder, one part at a time."""
+    for part in parts(directory):
+        yield pl.read_ipc(part)
