@@ -1,6 +1,11 @@
 import gzip
+import io
 import json
 import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +16,24 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from prolepsis.errors import ProlepsisError
+from prolepsis.text.corpus import ingestion
 from prolepsis.text.corpus.config import IngestionConfig
-from prolepsis.text.corpus.ingestion import DOCUMENTS, DROPPED, IngestedCorpus, ingest_corpus, split_of
+from prolepsis.text.corpus.ingestion import FILES, IngestedCorpus, ingest_corpus
+from prolepsis.text.corpus.ledger import EXAMPLES, WATERFALL, WATERFALL_BY_GROUP
+from prolepsis.text.corpus.passes import DOCUMENT_COLUMNS, DROPPED_COLUMNS, run_pass, split_of
+from prolepsis.text.corpus.presets import PRESETS
+from prolepsis.text.corpus.reading import read_files
 
 QUALITY = {"plugin": "gopher_quality", "config": {"min_words": 3, "min_stop_words": 0}}
 DUPLICATES = [{"plugin": "exact_duplicates"}, {"plugin": "near_duplicates"}]
 
 
 def ingest(folder: Path, *filters: dict[str, Any], **config: Any) -> IngestedCorpus:
-    return ingest_corpus(folder, IngestionConfig.model_validate({"filters": list(filters), **config}))
+    return ingest_corpus(folder, configuration(*filters, **config))
+
+
+def configuration(*filters: dict[str, Any], **config: Any) -> IngestionConfig:
+    return IngestionConfig.model_validate({"filters": list(filters), "num_processes": 1, **config})
 
 
 def kept(corpus: IngestedCorpus) -> pl.DataFrame:
@@ -42,7 +56,7 @@ def test_documents_carry_their_file_their_place_in_it_and_their_size(tmp_path: P
     corpus = ingest(tmp_path)
 
     frame = kept(corpus)
-    assert frame.schema == DOCUMENTS
+    assert frame.schema == DOCUMENT_COLUMNS
     assert frame.drop("split").rows(named=True) == [
         {
             "id": "b.txt",
@@ -81,7 +95,7 @@ def test_every_document_is_kept_or_dropped_with_its_reason_and_the_waterfall_add
     corpus = ingest(tmp_path, QUALITY, *DUPLICATES)
 
     assert kept(corpus)["id"].to_list() == ["a.jsonl#2", "a.jsonl#3"]
-    assert dropped(corpus).schema == DROPPED
+    assert dropped(corpus).schema == DROPPED_COLUMNS
     assert dropped(corpus).select("id", "filter", "reason").rows() == [
         ("a.jsonl#4", "reading", "empty"),
         ("a.jsonl#1", "gopher_quality", "gopher_short_doc"),
@@ -97,7 +111,7 @@ def test_every_document_is_kept_or_dropped_with_its_reason_and_the_waterfall_add
     assert corpus.waterfall["bytes_after"][:-1].to_list() == corpus.waterfall["bytes_before"][1:].to_list()
     assert corpus.waterfall["bytes_after"][-1] == kept(corpus)["num_bytes"].sum()
     assert corpus.metrics == {
-        "files": {"read": 1, "set_aside": 0},
+        "files": {"read": 1, "set_aside": 0, "replaced_bytes": 0},
         "documents": {"read": 6, "kept": 2},
         "bytes": {"read": corpus.waterfall["bytes_before"][0], "kept": corpus.waterfall["bytes_after"][-1]},
         "dropped": {
@@ -156,13 +170,249 @@ def test_the_result_does_not_depend_on_how_it_was_batched(
     write_jsonl(tmp_path / "b.jsonl", *texts[50:])
     together = ingest(tmp_path, *DUPLICATES)
 
-    monkeypatch.setattr("prolepsis.text.corpus.spool.BATCH_DOCUMENTS", 3)
-    monkeypatch.setattr("prolepsis.text.corpus.readers.BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr("prolepsis.text.corpus.parts.MAX_PART_ROWS", 3)
+    monkeypatch.setattr("prolepsis.text.corpus.readers.base.BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr("prolepsis.text.corpus.reading.SHARD_BYTES", 2000)
     apart = ingest(tmp_path, *DUPLICATES)
 
     assert kept(together).height == 60
     assert kept(together).equals(kept(apart))
     assert dropped(together).sort("id").equals(dropped(apart).sort("id"))
+
+
+# --- shards of work
+
+
+def corpus_of_shards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Five files, of which the first two are read together, as a dozen shards, with duplicates."""
+    monkeypatch.setattr("prolepsis.text.corpus.reading.SHARD_BYTES", 3000)
+    monkeypatch.setattr("prolepsis.text.corpus.readers.base.BATCH_DOCUMENTS", 4)
+    draw = random.Random(0)
+    texts = [" ".join(draw.choice("abcdefgh") * 3 for _ in range(60)) for _ in range(60)]
+    texts += [f"{text} end" for text in texts[:20]] + texts[:20]
+    draw.shuffle(texts)
+    folder.mkdir()
+    for start, end in ((0, 2), (2, 4), (4, 40), (40, 70), (70, 100)):
+        write_jsonl(folder / f"{start:03}.jsonl", *texts[start:end])
+    return folder
+
+
+def bytes_of(corpus: IngestedCorpus) -> list[bytes]:
+    frames = [*corpus.documents, *corpus.dropped, corpus.waterfall, corpus.waterfall_by_group]
+    frames += [corpus.examples, corpus.files, corpus.set_aside]
+    return [as_parquet(frame) for frame in frames] + [json.dumps(corpus.metrics).encode()]
+
+
+def as_parquet(frame: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
+
+
+def count_work(monkeypatch: pytest.MonkeyPatch, most: int) -> list[Path]:
+    """The folders of the work that is done from now on; a run stops where it would do more."""
+    done: list[Path] = []
+
+    def counting(work: Callable[[Any], int], folder: Callable[[Any], Path]) -> Callable[[Any], int]:
+        def call(task: Any) -> int:
+            if not folder(task).is_dir():
+                if len(done) == most:
+                    raise KeyboardInterrupt
+                done.append(folder(task))
+            return work(task)
+
+        return call
+
+    monkeypatch.setattr(ingestion, "read_files", counting(read_files, lambda task: task.directory))
+    monkeypatch.setattr(ingestion, "run_pass", counting(run_pass, lambda task: task.target))
+    return done
+
+
+def test_stopped_at_any_shard_a_run_goes_on_there_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = corpus_of_shards(tmp_path / "corpus", monkeypatch)
+    filters = [QUALITY, *DUPLICATES]
+    all_work = count_work(monkeypatch, 10**6)
+    expected = bytes_of(ingest(folder, *filters))
+    assert len(all_work) > 25
+
+    for stop in range(0, len(all_work), 4):
+        checkpoints = tmp_path / f"checkpoints-{stop}"
+        before = count_work(monkeypatch, stop)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(folder, *filters, checkpoint_directory=checkpoints)
+        after = count_work(monkeypatch, 10**6)
+        assert bytes_of(ingest(folder, *filters, checkpoint_directory=checkpoints)) == expected
+        assert len(before) == stop
+        assert len({*before, *after}) == len(before) + len(after) == len(all_work)
+
+
+def test_a_run_that_was_killed_within_a_shard_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = corpus_of_shards(tmp_path / "corpus", monkeypatch)
+    filters = [QUALITY, *DUPLICATES]
+    checkpoints = tmp_path / "checkpoints"
+    config = configuration(*filters, checkpoint_directory=checkpoints)
+    script = f"""
+import os, signal
+from pathlib import Path
+from prolepsis.text.corpus import passes, reading
+from prolepsis.text.corpus.config import IngestionConfig
+from prolepsis.text.corpus.ingestion import ingest_corpus
+from prolepsis.text.corpus.readers import base
+reading.SHARD_BYTES, base.BATCH_DOCUMENTS = 3000, 4
+observe = passes._ShardInPass._judge
+def kill(self, batch):
+    if self._task.number == 1 and "000001" in self._task.target.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return observe(self, batch)
+passes._ShardInPass._judge = kill
+ingest_corpus(Path({str(folder)!r}), IngestionConfig.model_validate_json({config.model_dump_json()!r}))
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert [*checkpoints.glob("pass-1/.*.partial")]
+
+    resumed = ingest(folder, *filters, checkpoint_directory=checkpoints)
+
+    assert not [*checkpoints.rglob("*.partial")]
+    assert bytes_of(resumed) == bytes_of(ingest(folder, *filters))
+
+
+@pytest.mark.parametrize("change", ["file", "config"])
+def test_what_was_made_of_other_files_or_by_another_configuration_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    folder = corpus_of_shards(tmp_path / "corpus", monkeypatch)
+    checkpoints = tmp_path / "checkpoints"
+    ingest(folder, checkpoint_directory=checkpoints)
+    filters = []
+    if change == "file":
+        write_jsonl(folder / "000.jsonl", "another text")
+    else:
+        filters = [QUALITY]
+
+    corpus = ingest(folder, *filters, checkpoint_directory=checkpoints)
+
+    assert bytes_of(corpus) == bytes_of(ingest(folder, *filters))
+
+
+def test_several_processes_make_the_same_corpus_as_one(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    for file in range(3):  # each larger than half a shard, so that each is read alone
+        texts = [" ".join(draw.choice("abcdefgh") * 3 for _ in range(1000)) for _ in range(1200)]
+        write_jsonl(tmp_path / f"{file}.jsonl", *texts, *texts[:100])
+
+    alone = ingest(tmp_path, *DUPLICATES)
+    shared = ingest(tmp_path, *DUPLICATES, num_processes=2)
+
+    assert alone.metrics["dropped"] == {"exact_duplicates": {"exact_duplicate": 300}}
+    assert bytes_of(shared) == bytes_of(alone)
+
+
+def test_an_error_in_another_process_comes_through(tmp_path: Path) -> None:
+    for file in range(3):
+        write_jsonl(tmp_path / f"{file}.jsonl", *["word " * 2000] * 500)
+    gone = {"plugin": "decontamination", "config": {"files": [str(tmp_path / "gone.txt")]}}
+
+    with pytest.raises(ProlepsisError, match=r"gone\.txt"):
+        ingest(tmp_path, gone, num_processes=2)
+
+
+# --- what is reported
+
+
+def test_the_waterfall_of_languages_and_of_sources_adds_up_to_the_whole(tmp_path: Path) -> None:
+    english = "The river that runs through the town comes from the hills of the north."
+    french = "La rivière qui traverse la ville descend des collines et la pluie la fait monter."
+    write_jsonl(tmp_path / "a.jsonl", english, french, french, "")
+    write_jsonl(tmp_path / "b.jsonl", english, "Two more words in the list of the town and of its hills.")
+
+    corpus = ingest(tmp_path, {"plugin": "language"}, {"plugin": "exact_duplicates"})
+
+    assert corpus.waterfall.schema == WATERFALL
+    assert corpus.waterfall_by_group.schema == WATERFALL_BY_GROUP
+    for by in ("language", "source"):
+        part = corpus.waterfall_by_group.filter(by=by).drop("by", "group")
+        total = part.group_by("step", "filter").sum().sort("step")
+        assert total.select(WATERFALL.keys()).equals(corpus.waterfall)
+    last = corpus.waterfall_by_group.filter(step=2).select("group", "documents_before", "documents_after")
+    assert last.rows() == [("en", 3, 2), ("fr", 2, 1), ("a.jsonl", 3, 2), ("b.jsonl", 2, 1)]
+
+
+def test_many_files_are_counted_by_their_folders(tmp_path: Path) -> None:
+    for folder in ("books", "news"):
+        (tmp_path / folder).mkdir()
+        for number in range(30):
+            (tmp_path / folder / f"{number}.txt").write_text(f"{folder} {number}")
+    (tmp_path / "rest.txt").write_text("one more")
+
+    sources = ingest(tmp_path).waterfall_by_group.filter(by="source")
+
+    assert sources.select("group", "documents_after").rows() == [("*.txt", 1), ("books/", 30), ("news/", 30)]
+
+
+def test_each_reason_has_a_few_examples_and_always_the_same(tmp_path: Path) -> None:
+    write_jsonl(
+        tmp_path / "a.jsonl",
+        *("two " + "word" * (n // 20) + str(n) for n in range(60)),
+        "",
+        "long enough to be kept",
+    )
+
+    first, again = (ingest(tmp_path, QUALITY).examples for _ in range(2))
+
+    assert first.schema == EXAMPLES
+    assert first.equals(again)
+    counts = first.group_by("filter", "reason").len().sort("filter").rows()
+    assert counts == [("gopher_quality", "gopher_short_doc", 5), ("reading", "empty", 1)]
+    assert first["excerpt"].str.len_chars().max() <= 400
+    assert first.filter(reason="gopher_short_doc")["score"].is_not_null().all()
+
+
+def test_files_are_listed_with_their_encoding_and_what_could_not_be_decoded(tmp_path: Path) -> None:
+    words = "Größe und Maß, Übung und Täuschung, schön wären die Bücher über süße Äpfel. "
+    (tmp_path / "latin1.txt").write_bytes((words * 20).encode("latin-1"))
+    (tmp_path / "damaged.txt").write_bytes((words * 20).encode() + b"\xff")
+    (tmp_path / "utf16.txt").write_text(words, encoding="utf-16")
+
+    files = ingest(tmp_path).files
+
+    assert files.schema == FILES
+    assert files.select("file", "encoding", "replaced_bytes", "documents").rows() == [
+        ("damaged.txt", "utf-8", 1, 1),
+        ("latin1.txt", "cp1252", 0, 1),
+        ("utf16.txt", "utf-16-le", 0, 1),
+    ]
+
+
+def test_only_the_files_that_were_asked_for_are_read(tmp_path: Path) -> None:
+    for name in ("a/one.txt", "a/two.txt", "b/one.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+
+    corpus = ingest(tmp_path, include=["a/*"], exclude=["**/two.*"])
+
+    assert kept(corpus)["text"].to_list() == ["a/one.txt"]
+    assert corpus.set_aside.height == 0
+
+
+# --- presets
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_preset_is_a_list_of_filters_under_a_name(name: str) -> None:
+    preset = IngestionConfig.model_validate({"filters": name})
+
+    assert preset == IngestionConfig.model_validate({"filters": PRESETS[name]})
+    assert len(preset.filters) > 3
+
+
+def test_an_unknown_preset_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ValidationError, match="there is no preset 'fine_web'; there are books, fineweb"):
+        IngestionConfig.model_validate({"filters": "fine_web"})
 
 
 # --- the split
@@ -212,7 +462,7 @@ def test_bad_files_are_set_aside_with_the_place_and_the_run_goes_on(tmp_path: Pa
     (tmp_path / "not.parquet").write_text("PAR2" * 10)
     (tmp_path / "image.png").write_bytes(b"\x89PNG")
 
-    corpus = ingest(tmp_path)
+    corpus = ingest(tmp_path, decoding={"encoding": "utf-8", "max_replaced_share": 0})
 
     assert kept(corpus).height == 20
     reasons = dict(corpus.set_aside.rows())
@@ -222,12 +472,12 @@ def test_bad_files_are_set_aside_with_the_place_and_the_run_goes_on(tmp_path: Pa
     assert reasons["array.jsonl"] == "Line 2 is a JSON array, not an object."
     assert "magic bytes" in reasons["not.parquet"]
     assert reasons["image.png"] == "No reader takes '.png'."
-    assert corpus.metrics["files"] == {"read": 20, "set_aside": 5}
+    assert corpus.metrics["files"] == {"read": 20, "set_aside": 5, "replaced_bytes": 0}
 
 
 def test_nothing_of_a_file_that_breaks_late_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prolepsis.text.corpus.spool.BATCH_DOCUMENTS", 10)
-    monkeypatch.setattr("prolepsis.text.corpus.readers.BATCH_DOCUMENTS", 10)
+    monkeypatch.setattr("prolepsis.text.corpus.reading.SHARD_BYTES", 100)
+    monkeypatch.setattr("prolepsis.text.corpus.readers.base.BATCH_DOCUMENTS", 10)
     write_jsonl(tmp_path / "a.jsonl", *(f"good {n}" for n in range(15)))
     lines = b"".join(b'{"text": "bad %d"}\n' % n for n in range(33))
     (tmp_path / "b.jsonl").write_bytes(lines + b"{")
@@ -243,14 +493,14 @@ def test_nothing_of_a_file_that_breaks_late_is_used(tmp_path: Path, monkeypatch:
 def test_too_many_bad_files_stop_the_run_with_examples(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", "fine")
     for number in range(3):
-        (tmp_path / f"bad{number}.txt").write_bytes(b"\xff")
+        (tmp_path / f"bad{number}.txt").write_bytes(b"\x00")
 
     with pytest.raises(
         ProlepsisError, match=r"3 of 4 files cannot be read, more than the 50% that may be"
     ) as error:
         ingest(tmp_path, max_bad_share=0.5)
 
-    assert "bad0.txt: It is not UTF-8" in str(error.value)
+    assert "bad0.txt: It is a binary file" in str(error.value)
     assert "max_bad_share" in str(error.value)
 
 
@@ -320,7 +570,7 @@ def test_a_document_larger_than_the_bound_is_refused_in_every_format(tmp_path: P
 def test_a_filter_that_loses_rows_is_a_defect_that_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prolepsis.text.corpus.filters import GopherQualityFilter
+    from prolepsis.text.corpus.filters.gopher import GopherQualityFilter
 
     monkeypatch.setattr(GopherQualityFilter, "judge", lambda self, documents: documents[:0])
     write_jsonl(tmp_path / "a.jsonl", "text")

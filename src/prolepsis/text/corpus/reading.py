@@ -125,14 +125,14 @@ def find_readers(config: IngestionConfig) -> dict[str, CorpusReader]:
     return readers
 
 
-def grouped(files: Sequence[CorpusFile], most_bytes: int = SHARD_BYTES) -> list[tuple[CorpusFile, ...]]:
-    """Consecutive files in groups of about so many bytes, as they lie on disk."""
+def grouped(files: Sequence[CorpusFile]) -> list[tuple[CorpusFile, ...]]:
+    """Consecutive files in groups of about a shard's bytes, as they lie on disk."""
     groups: list[tuple[CorpusFile, ...]] = []
     group: list[CorpusFile] = []
     size = 0
     for file in files:
         more = file.path.stat().st_size
-        if group and size + more > most_bytes:
+        if group and size + more > SHARD_BYTES:
             groups.append(tuple(group))
             group, size = [], 0
         group.append(file)
