@@ -1,44 +1,54 @@
 """Byte-pair encoding over characters (Sennrich et al. 2016), on text prepared as SentencePiece does."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field
-from tokenizers import models, trainers
+import polars as pl
+from tokenizers import models
 
-from prolepsis.text.tokenizers.sentencepiece_style import SPACE, prepare
+from prolepsis.text.tokenizers import sentencepiece_style
 from prolepsis.text.tokenizers.tokenizer import Tokenizer
-from prolepsis.text.tokenizers.trainer import AlphabetTrainerConfig, Batches, alphabet, finish, learn
+from prolepsis.text.tokenizers.trainer import (
+    AlphabetTrainerConfig,
+    MergingTrainerConfig,
+    WordTrainer,
+    code_points,
+    finish,
+    frequent_characters,
+    merged_vocabularies,
+    places,
+)
+from prolepsis.text.tokenizers.words import Batches, count_words
 
 
-class BytePairTrainer:
+class BytePairTrainer(WordTrainer):
     """Trains BPE over characters; a character outside the alphabet is unknown."""
 
-    class Config(AlphabetTrainerConfig):
-        """BPE's own key beside what every tokenizer is told."""
-
-        min_frequency: int = Field(default=2, ge=1)
-        """A pair that is seen less often is not merged."""
+    class Config(MergingTrainerConfig, AlphabetTrainerConfig):
+        """What every tokenizer is told, what those of characters are, and what those that merge are."""
 
     name: ClassVar[str] = "bpe"
+    config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def count(self, batches: Batches) -> pl.DataFrame:
+        """Counts runs of letters, digits and signs, with the space before them."""
+        return count_words(batches, sentencepiece_style.words)
 
-    def train(self, batches: Batches) -> Tokenizer:
-        """Learns the merges from the texts, which are read twice."""
-        engine = prepare(models.BPE(unk_token=self.config.special_tokens["unk"]))
-        found = alphabet(batches, engine.normalizer, self.config.max_characters)
-        characters = sorted({*found, SPACE} - {" "})
-        learn(
-            engine,
-            batches,
-            trainers.BpeTrainer(
-                vocab_size=self.config.vocabulary_size,
-                min_frequency=self.config.min_frequency,
-                special_tokens=list(self.config.special_tokens.values()),
-                initial_alphabet=characters,
-                limit_alphabet=len(characters),
-                show_progress=False,
-            ),
+    def train_many(self, counts: pl.DataFrame, sizes: Sequence[int]) -> list[Tokenizer]:
+        """Learns the merges once, for the largest size."""
+        found = frequent_characters(counts, self.config.max_characters)
+        alphabet = sorted({*found, sentencepiece_style.SPACE})
+        codes, lengths = code_points(counts["word"])
+        vocabularies = merged_vocabularies(
+            places(codes, alphabet), lengths, counts["count"], alphabet, self.config, sizes
         )
-        return finish(engine, self.name, self.config)
+        unknown = self.config.special_tokens["unk"]
+        return [
+            finish(
+                sentencepiece_style.prepare(models.BPE(vocabulary, merges, unk_token=unknown)),
+                self.name,
+                self.config,
+                size,
+            )
+            for size, (vocabulary, merges) in zip(sizes, vocabularies, strict=True)
+        ]

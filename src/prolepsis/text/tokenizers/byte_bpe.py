@@ -1,76 +1,68 @@
 """Byte-level byte-pair encoding (Radford et al. 2019): nothing is unknown, every text comes back exactly."""
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar
 
-import tokenizers
+import numpy as np
+import polars as pl
 from pydantic import Field
-from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+from tokenizers import models
 
+from prolepsis.text.tokenizers import byte_level
 from prolepsis.text.tokenizers.tokenizer import Tokenizer
-from prolepsis.text.tokenizers.trainer import Batches, Part, TrainerConfig, finish, learn
-
-# cl100k_base of openai/tiktoken: a contraction; letters with one sign or space before them; at most three
-# digits; other signs with the line ends after them; line ends; white space.
-_GPT4_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-    r"|[^\r\n\p{L}\p{N}]?\p{L}+"
-    r"|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+"
-    r"|\s+(?!\S)"
-    r"|\s+"
+from prolepsis.text.tokenizers.trainer import (
+    MergingTrainerConfig,
+    Part,
+    WordTrainer,
+    finish,
+    merged_vocabularies,
 )
+from prolepsis.text.tokenizers.words import Batches, count_words
 
 ROBERTA_SPECIAL_TOKENS: dict[Part, str] = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "mask": "<mask>"}
 
-_BYTES = 256
 
-
-class ByteLevelBytePairTrainer:
+class ByteLevelBytePairTrainer(WordTrainer):
     """Trains byte-level BPE; a space belongs to the word after it."""
 
-    class Config(TrainerConfig):
+    class Config(MergingTrainerConfig):
         """GPT-2's size, RoBERTa's special tokens."""
 
-        vocabulary_size: int = Field(default=50_257, gt=_BYTES)
+        vocabulary_size: int = Field(default=50_257, gt=len(byte_level.BYTES))
         """At least the 256 bytes and the special tokens."""
         special_tokens: dict[Part, str] = ROBERTA_SPECIAL_TOKENS
         """Part to token; they get the first ids, in this order. Nothing is ever unknown."""
-        pattern: Literal["gpt2", "gpt4"] = "gpt4"
+        pattern: byte_level.Pattern = "gpt4"
         """How text is cut before merging, as GPT-2 or as GPT-4 does."""
-        min_frequency: int = Field(default=2, ge=1)
-        """A pair that is seen less often is not merged."""
 
     name: ClassVar[str] = "byte_bpe"
+    config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def count(self, batches: Batches) -> pl.DataFrame:
+        """Counts the words that the pattern finds."""
+        return count_words(batches, lambda texts: byte_level.words(texts, self.config.pattern))
 
-    def train(self, batches: Batches) -> Tokenizer:
-        """Learns the merges from the texts."""
-        engine = tokenizers.Tokenizer(models.BPE())
-        engine.pre_tokenizer = _pre_tokenizer(self.config.pattern)
-        engine.decoder = decoders.ByteLevel()
-        learn(
-            engine,
-            batches,
-            trainers.BpeTrainer(
-                vocab_size=self.config.vocabulary_size,
-                min_frequency=self.config.min_frequency,
-                special_tokens=list(self.config.special_tokens.values()),
-                initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-                show_progress=False,
-            ),
+    def train_many(self, counts: pl.DataFrame, sizes: Sequence[int]) -> list[Tokenizer]:
+        """Learns the merges once, for the largest size."""
+        alphabet = sorted(byte_level.BYTES)
+        place = np.empty(len(alphabet), np.int32)
+        for number, sign in enumerate(alphabet):
+            place[byte_level.BYTES[sign]] = number
+        content = np.frombuffer("".join(counts["word"]).encode(), np.uint8)
+        vocabularies = merged_vocabularies(
+            place[content],
+            counts["word"].str.len_bytes().to_numpy().astype(np.int64),
+            counts["count"],
+            alphabet,
+            self.config,
+            sizes,
         )
-        return finish(engine, self.name, self.config)
-
-
-def _pre_tokenizer(pattern: str) -> pre_tokenizers.PreTokenizer:
-    if pattern == "gpt2":
-        return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    return pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_GPT4_PATTERN), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        return [
+            finish(
+                byte_level.prepare(models.BPE(vocabulary, merges), self.config.pattern),
+                self.name,
+                self.config,
+                size,
+            )
+            for size, (vocabulary, merges) in zip(sizes, vocabularies, strict=True)
         ]
-    )

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, read_json, write_json
+from prolepsis.text.tokenizers.byte_level import token_bytes
+from prolepsis.text.tokenizers.engines import ByteLevelEngine, Engine, fast_engine
 
 TOKENIZER_FILE = "tokenizer.json"
 TRANSFORMERS_FILE = "tokenizer_config.json"
@@ -128,13 +130,20 @@ class Tokenizer:
         return self._engine.get_vocab_size(with_added_tokens=True)
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
-        """The ids of each text, int32, without special tokens."""
-        encodings = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+        """The ids of each text, int32, without special tokens; by `prolepsis.text.tokenizers.engines`."""
+        texts = list(texts)
+        fast = [None] * len(texts) if self._fast is None else self._fast.encode(texts)
+        left = [text for text, ids in zip(texts, fast, strict=True) if ids is None]
+        rest = iter(self._engine.encode_batch_fast(left, add_special_tokens=False))
+        return [np.array(next(rest).ids, dtype=np.int32) if ids is None else ids for ids in fast]
 
     def encode_batch_with_offsets(self, texts: Sequence[str]) -> list[Encoding]:
-        """The ids of each text, and which characters each stands for. Somewhat slower than `encode_batch`."""
-        encodings = self._engine.encode_batch(list(texts), add_special_tokens=False)
+        """The ids of each text, and which characters each stands for."""
+        texts = list(texts)
+        if isinstance(self._fast, ByteLevelEngine):
+            fast = zip(texts, self._fast.encode(texts), strict=True)
+            return [Encoding(ids, self._fast.offsets(text, ids)) for text, ids in fast]
+        encodings = self._engine.encode_batch(texts, add_special_tokens=False)
         return [
             Encoding(
                 np.array(encoding.ids, dtype=np.int32),
@@ -217,6 +226,10 @@ class Tokenizer:
         engine.encode_special_tokens = True  # in a document they are only characters
         return engine
 
+    @cached_property
+    def _fast(self) -> Engine | None:
+        return fast_engine(self.definition)
+
     def _tokens(self) -> list[str]:
         tokens = [self._engine.id_to_token(i) for i in range(self.vocabulary_size)]
         return [token if token is not None else "" for token in tokens]
@@ -251,7 +264,7 @@ def _display_metaspace(token: str) -> str:
 
 
 def _display_byte_level(token: str) -> str:
-    content = bytes(_BYTE_OF[character] for character in token)
+    content = token_bytes(token)
     word = content.removeprefix(b" ")
     begins_word = word != content and bool(word)
     return _readable(word) if begins_word else "##" + _readable(content)
@@ -263,15 +276,6 @@ def _readable(content: bytes) -> str:
     except UnicodeDecodeError:  # part of a character
         return "".join(f"<{byte:02X}>" for byte in content)
 
-
-def _byte_level_alphabet() -> dict[str, int]:
-    """GPT-2's printable character for each byte (`bytes_to_unicode` in openai/gpt-2's encoder.py)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
-
-
-_BYTE_OF = _byte_level_alphabet()
 
 _DISPLAY = {
     "WordPiece": _display_wordpiece,

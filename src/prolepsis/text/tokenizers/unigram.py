@@ -1,24 +1,31 @@
-"""The unigram language model (Kudo 2018), on text prepared as SentencePiece does."""
+"""The unigram language model (Kudo 2018), trained by sentencepiece on text prepared in its manner."""
 
-import json
+import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import tokenizers
+import polars as pl
 from pydantic import Field
-from tokenizers import models, trainers
+from tokenizers import models
 
-from prolepsis.text.tokenizers.sentencepiece_style import prepare
+from prolepsis.errors import ProlepsisError
+from prolepsis.text.tokenizers import sentencepiece_style
+from prolepsis.text.tokenizers.engines import SCORE_STEP
 from prolepsis.text.tokenizers.tokenizer import Tokenizer
-from prolepsis.text.tokenizers.trainer import AlphabetTrainerConfig, Batches, alphabet, finish, learn
+from prolepsis.text.tokenizers.trainer import (
+    AlphabetTrainerConfig,
+    WordTrainer,
+    check_size,
+    finish,
+    frequent_characters,
+)
+from prolepsis.text.tokenizers.words import Batches, count_words
 
-# Sums over threads differ in the last digits from run to run.
-_SCORE_DIGITS = 6
-_SCORE_STEP = 1e-4
+# The result depends on the number of threads, which sum in another order: always one.
+_THREADS = 1
 
 
-class UnigramTrainer:
+class UnigramTrainer(WordTrainer):
     """Trains a unigram vocabulary with a log probability for each piece."""
 
     class Config(AlphabetTrainerConfig):
@@ -28,64 +35,73 @@ class UnigramTrainer:
         """The longest piece, in characters."""
 
     name: ClassVar[str] = "unigram"
+    config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def count(self, batches: Batches) -> pl.DataFrame:
+        """Counts runs of letters, digits and signs, with the space before them."""
+        return count_words(batches, sentencepiece_style.words)
 
-    def train(self, batches: Batches) -> Tokenizer:
-        """Learns the pieces by expectation maximisation from the texts, which are read twice."""
-        special_tokens = self.config.special_tokens
-        learner = prepare(models.Unigram())
-        known = alphabet(batches, learner.normalizer, self.config.max_characters)
-        learn(
-            learner,
-            _KnownCharacters(batches, learner.normalizer, frozenset(known)),
-            trainers.UnigramTrainer(
-                vocab_size=self.config.vocabulary_size,
-                special_tokens=list(special_tokens.values()),
-                unk_token=special_tokens["unk"],
-                max_piece_length=self.config.max_piece_length,
-                show_progress=False,
-            ),
-        )
-        engine = prepare(
-            models.Unigram(_settled(learner, len(special_tokens)), unk_id=list(special_tokens).index("unk"))
-        )
-        return finish(engine, self.name, self.config)
+    def train_many(self, counts: pl.DataFrame, sizes: Sequence[int]) -> list[Tokenizer]:
+        """Learns the pieces by expectation maximisation, for each size from the start."""
+        special = list(self.config.special_tokens.values())
+        characters = frequent_characters(counts, self.config.max_characters)
+        check_size(min(sizes), len(special) + len(characters))
+        known = _known_parts(counts, characters)
+        tokenizers = []
+        for size in sizes:
+            pieces = self._learn(known, size - len(special))
+            vocabulary = [(token, 0.0) for token in special] + pieces
+            model = models.Unigram(vocabulary, unk_id=special.index(self.config.special_tokens["unk"]))
+            tokenizers.append(finish(sentencepiece_style.prepare(model), self.name, self.config, size))
+        return tokenizers
+
+    def _learn(self, counts: pl.DataFrame, num_pieces: int) -> list[tuple[str, float]]:
+        """The pieces with their scores, the best first."""
+        from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+        model = io.BytesIO()
+        try:
+            SentencePieceTrainer.train(
+                sentence_iterator=_lines(counts),
+                input_format="tsv",
+                model_writer=model,
+                model_type="unigram",
+                vocab_size=num_pieces + 1,  # and the unknown token
+                hard_vocab_limit=False,
+                max_sentencepiece_length=self.config.max_piece_length,
+                character_coverage=1.0,
+                normalization_rule_name="identity",
+                add_dummy_prefix=False,
+                remove_extra_whitespaces=False,
+                split_by_unicode_script=False,  # the words are cut already
+                split_by_number=False,
+                unk_id=0,
+                bos_id=-1,
+                eos_id=-1,
+                pad_id=-1,
+                num_threads=_THREADS,
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            raise ProlepsisError(
+                f"The tokenizer cannot be trained: {error}",
+                remedy="Raise 'vocabulary_size', lower 'max_characters', or give more text.",
+            ) from error
+        processor = SentencePieceProcessor(model_proto=model.getvalue())
+        pieces = range(1, processor.get_piece_size())
+        return [
+            (processor.id_to_piece(i), round(processor.get_score(i) / SCORE_STEP) * SCORE_STEP)
+            for i in pieces
+        ]
 
 
-@dataclass(frozen=True)
-class _KnownCharacters:
-    """The normalised texts with a space in the place of what is outside the alphabet.
-
-    The library's trainer gives every character that it meets a piece of its own.
-    """
-
-    batches: Batches
-    normalizer: Any
-    known: frozenset[str]
-
-    def __iter__(self) -> Iterator[Sequence[str]]:
-        for texts in self.batches:
-            yield [self._clean(self.normalizer.normalize_str(text)) for text in texts]
-
-    def _clean(self, text: str) -> str:
-        unknown = set(text) - self.known
-        return text.translate({ord(character): " " for character in unknown}) if unknown else text
+def _known_parts(counts: pl.DataFrame, characters: Sequence[str]) -> pl.DataFrame:
+    """The words without the characters that get no piece, which part them."""
+    known = "".join(f"\\x{{{ord(character):x}}}" for character in characters if character != "\0")
+    parts = counts.with_columns(pl.col("word").str.extract_all(f"[{known}]+")).explode("word").drop_nulls()
+    summed = parts.group_by("word").agg(pl.col("count").sum())
+    return summed.sort("count", "word", descending=[True, False])
 
 
-def _settled(learner: tokenizers.Tokenizer, num_special: int) -> list[tuple[str, float]]:
-    """The learned pieces with their scores, the same in every run.
-
-    The library gives the characters that are not worth a piece of their own the lowest scores, `_SCORE_STEP`
-    apart in the order of a hash table: they are ranked by code point instead.
-    """
-    vocabulary = json.loads(learner.to_str())["model"]["vocab"]
-    special, learned = vocabulary[:num_special], vocabulary[num_special:]
-    scores = {piece: round(score, _SCORE_DIGITS) for piece, score in learned}
-    characters = [piece for piece in scores if len(piece) == 1]
-    ceiling = min(scores.values()) + len(characters) * _SCORE_STEP
-    rare = sorted(character for character in characters if scores[character] <= ceiling)
-    scores.update(zip(rare, sorted((scores[character] for character in rare), reverse=True), strict=True))
-    ranked = sorted(scores.items(), key=lambda entry: (-entry[1], entry[0]))
-    return [(piece, score) for piece, score in special] + ranked
+def _lines(counts: pl.DataFrame) -> Iterator[str]:
+    return (f"{word}\t{count}" for word, count in counts.iter_rows())

@@ -4,75 +4,82 @@ Text is cleaned of control characters, lower-cased and stripped of accents unles
 punctuation and around every CJK character; a piece that continues a word begins with `##`.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+import polars as pl
 import tokenizers
-from pydantic import Field
-from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from prolepsis.text.tokenizers.tokenizer import Tokenizer
-from prolepsis.text.tokenizers.trainer import AlphabetTrainerConfig, Batches, alphabet, finish, learn
+from prolepsis.text.tokenizers.trainer import (
+    AlphabetTrainerConfig,
+    MergingTrainerConfig,
+    WordTrainer,
+    code_points,
+    finish,
+    frequent_characters,
+    merged_vocabularies,
+    places,
+)
+from prolepsis.text.tokenizers.words import Batches, at_white_space_and_signs, count_words, recount
 
 _CONTINUES = "##"
+_PRE_TOKENIZER = pre_tokenizers.BertPreTokenizer()
 
 
-class WordPieceTrainer:
+class WordPieceTrainer(WordTrainer):
     """Trains a WordPiece vocabulary."""
 
-    class Config(AlphabetTrainerConfig):
-        """WordPiece's own keys beside what every tokenizer is told."""
+    class Config(MergingTrainerConfig, AlphabetTrainerConfig):
+        """WordPiece's own key beside what tokenizers that merge characters are told."""
 
         cased: bool = False
         """Keep upper case and accents."""
-        min_frequency: int = Field(default=2, ge=1)
-        """A pair that is seen less often is not merged."""
 
     name: ClassVar[str] = "wordpiece"
+    config: Config
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def count(self, batches: Batches) -> pl.DataFrame:
+        """Counts BERT's words."""
+        return recount(count_words(batches, at_white_space_and_signs), self._words_of)
 
-    def train(self, batches: Batches) -> Tokenizer:
-        """Learns the pieces from the texts, which are read twice."""
-        unknown = self.config.special_tokens["unk"]
-        normalizer = normalizers.BertNormalizer(lowercase=not self.config.cased)
-        pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        characters = alphabet(batches, normalizer, self.config.max_characters)
-        special_tokens = list(self.config.special_tokens.values())
-        learner = _engine(models.WordPiece(unk_token=unknown), normalizer, pre_tokenizer)
-        learn(
-            learner,
-            batches,
-            trainers.WordPieceTrainer(
-                vocab_size=self.config.vocabulary_size,
-                min_frequency=self.config.min_frequency,
-                # The library numbers continuing characters in the order of a hash table, which differs from
-                # run to run, and ids decide which of two equally frequent pairs is merged. Given here, as
-                # if they were special, they have fixed ids.
-                special_tokens=special_tokens + _continuing(characters, learner),
-                initial_alphabet=characters,
-                limit_alphabet=len(characters),
-                continuing_subword_prefix=_CONTINUES,
-                show_progress=False,
-            ),
+    def train_many(self, counts: pl.DataFrame, sizes: Sequence[int]) -> list[Tokenizer]:
+        """Learns the pieces once, for the largest size, by merging the most frequent pairs."""
+        characters = frequent_characters(counts, self.config.max_characters)
+        inside = [character for character in characters if len(self._words_of(f"a{character}a")) == 1]
+        codes, lengths = code_points(counts["word"])
+        first = np.zeros(len(codes), bool)
+        first[np.cumsum(lengths) - lengths] = True
+        continuing = places(codes, inside)
+        continuing[continuing >= 0] += len(characters)
+        vocabularies = merged_vocabularies(
+            np.where(first, places(codes, characters), continuing),
+            lengths,
+            counts["count"],
+            [*characters, *(_CONTINUES + character for character in inside)],
+            self.config,
+            sizes,
+            continues=_CONTINUES,
         )
-        vocabulary = learner.get_vocab(with_added_tokens=True)
-        engine = _engine(models.WordPiece(vocabulary, unk_token=unknown), normalizer, pre_tokenizer)
+        return [
+            finish(self._engine(vocabulary), self.name, self.config, size)
+            for size, (vocabulary, _) in zip(sizes, vocabularies, strict=True)
+        ]
+
+    def _words_of(self, text: str) -> list[str]:
+        return [word for word, _ in _PRE_TOKENIZER.pre_tokenize_str(self._normalizer.normalize_str(text))]
+
+    @property
+    def _normalizer(self) -> Any:
+        return normalizers.BertNormalizer(lowercase=not self.config.cased)
+
+    def _engine(self, vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
+        engine = tokenizers.Tokenizer(
+            models.WordPiece(vocabulary, unk_token=self.config.special_tokens["unk"])
+        )
+        engine.normalizer = self._normalizer
+        engine.pre_tokenizer = _PRE_TOKENIZER
         engine.decoder = decoders.WordPiece(prefix=_CONTINUES, cleanup=False)
-        return finish(engine, self.name, self.config)
-
-
-def _engine(model: models.Model, normalizer: Any, pre_tokenizer: Any) -> tokenizers.Tokenizer:
-    engine = tokenizers.Tokenizer(model)
-    engine.normalizer = normalizer
-    engine.pre_tokenizer = pre_tokenizer
-    return engine
-
-
-def _continuing(characters: list[str], engine: tokenizers.Tokenizer) -> list[str]:
-    """`##c` for the characters that may stand inside a word: no punctuation, no CJK."""
-    return [_CONTINUES + character for character in characters if _is_one_word(f"a{character}a", engine)]
-
-
-def _is_one_word(text: str, engine: tokenizers.Tokenizer) -> bool:
-    return len(engine.pre_tokenizer.pre_tokenize_str(engine.normalizer.normalize_str(text))) == 1
+        return engine
