@@ -39,9 +39,7 @@ def make_run() -> SimpleNamespace:
 
 def make_sections(run: SimpleNamespace) -> list[Section]:
     return [
-        words.describe_corpus(
-            run.corpus_waterfall, run.dropped_documents, run.set_aside_files, run.corpus_metrics
-        ),
+        words.describe_corpus(**run.corpus),
         words.describe_tokenizers(run.tokenization_metrics, run.tokenization_tables),
         words.describe_word_vectors(
             run.word2vec_metrics, run.word2vec_curves, run.word_neighbours, run.word_map
@@ -76,21 +74,42 @@ def _corpus() -> dict[str, Any]:
         ("near_duplicates", 1700, 1640, 4_300_000, 4_120_000),
     ]
     columns = ["filter", "documents_before", "documents_after", "bytes_before", "bytes_after"]
+    groups = [
+        ("language", "und", 0, "reading", 2000, 2000),
+        ("language", "de", 1, "language", 600, 600),
+        ("language", "de", 2, "gopher_quality", 600, 450),
+        ("language", "de", 3, "exact_duplicates", 450, 450),
+        ("language", "de", 4, "near_duplicates", 450, 450),
+        ("language", "xx", 1, "language", 10, 0),
+        ("source", "books/", 0, "reading", 2000, 2000),
+    ]
     dropped = {
-        "id": [f"d{i}" for i in range(8)],
-        "text": ["Lorem ipsum <script>alert(1)</script> & more " * 9] * 8,
+        "filter": ["gopher_quality"] * 4 + ["exact_duplicates"] * 3 + ["near_duplicates"],
+        "reason": ["gopher_short_doc"] * 3
+        + ["gopher_too_many_hashes"]
+        + ["exact_duplicate"] * 3
+        + ["near_duplicate"],
+        "score": [3.0, 4.0, 5.0, 0.2, None, None, None, 0.91],
         "language": ["en", "de", "fr", "ja", "en", "ru", "en", "de"],
         "source": ["a.txt", "b.html"] * 4,
-        "filter": ["gopher_quality"] * 4 + ["exact_duplicates"] * 3 + ["near_duplicates"],
-        "reason": ["too few words", "symbols"] * 2 + ["the same as d1"] * 3 + ["0.91 like d2"],
-        "score": [None] * 8,
+        "id": [f"d{i}" for i in range(8)],
+        "excerpt": ["Lorem ipsum <script>alert(1)</script> & more " * 9] * 8,
     }
-    return {
+    datasets = {
         "corpus_waterfall": pl.DataFrame(steps, schema=columns, orient="row").with_row_index("step"),
-        "dropped_documents": pl.LazyFrame(dropped),
+        "corpus_waterfall_by_group": pl.DataFrame(
+            groups,
+            schema=["by", "group", "step", "filter", "documents_before", "documents_after"],
+            orient="row",
+        ),
+        "dropped_examples": pl.DataFrame(dropped),
+        "corpus_files": pl.DataFrame(
+            {"file": ["a.txt"], "encoding": ["cp1252"], "replaced_bytes": [2], "documents": [2000]}
+        ),
         "set_aside_files": pl.DataFrame({"file": ["broken.txt"], "reason": ["not UTF-8 at byte 17"]}),
         "corpus_metrics": {"files": {"read": 5, "set_aside": 1}, "splits": {"train": 1500, "val": 140}},
     }
+    return {"corpus": datasets}
 
 
 def _tokenization() -> dict[str, Any]:

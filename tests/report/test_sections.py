@@ -46,19 +46,39 @@ def test_the_corpus_shows_its_waterfall(by_name: dict[str, Section]) -> None:
     assert by_name["corpus"].highlights[0].value == "1,640"
 
 
-def test_the_corpus_shows_examples_of_each_filter_and_files_set_aside(by_name: dict[str, Section]) -> None:
-    tables = [rows(table) for table in blocks(by_name["corpus"], Table)]
-    examples = tables[1]
-    assert [row[0] for row in examples] == ["gopher_quality"] * 2 + ["exact_duplicates"] * 2 + [
-        "near_duplicates"
+def test_the_corpus_shows_what_each_step_dropped_of_each_language_and_source(
+    by_name: dict[str, Section],
+) -> None:
+    languages, sources = blocks(by_name["corpus"], Table)[1:3]
+    assert languages.columns == (
+        *("language", "documents", "language", "gopher quality", "exact duplicates", "near duplicates"),
+        "kept",
+    )
+    assert rows(languages) == [
+        ["de", "600", "0.0 %", "25.0 %", "0.0 %", "0.0 %", "75.0 %"],
+        ["xx", "10", "100.0 %", "–", "–", "–", "0.0 %"],
+    ]
+    assert rows(sources) == [["books/", "2,000", "0.0 %", "100.0 %"]]
+
+
+def test_the_corpus_shows_examples_for_each_reason_its_files_and_those_set_aside(
+    by_name: dict[str, Section],
+) -> None:
+    examples, files, set_aside = (rows(table) for table in blocks(by_name["corpus"], Table)[3:6])
+    assert [row[1] for row in examples] == [
+        *["gopher_short_doc"] * 2,
+        "gopher_too_many_hashes",
+        *["exact_duplicate"] * 2,
+        "near_duplicate",
     ]
     assert all(len(cell) <= 240 for row in examples for cell in row)
-    assert ["broken.txt", "not UTF-8 at byte 17"] in tables[2]
+    assert files == [["a.txt", "cp1252", "2", "2,000"]]
+    assert ["broken.txt", "not UTF-8 at byte 17"] in set_aside
 
 
 def test_a_corpus_without_a_bad_file_says_so(run: SimpleNamespace) -> None:
-    none = run.set_aside_files.clear()
-    section = words.describe_corpus(run.corpus_waterfall, run.dropped_documents, none, run.corpus_metrics)
+    none = run.corpus["set_aside_files"].clear()
+    section = words.describe_corpus(**run.corpus | {"set_aside_files": none})
     assert "Every file could be read." in texts(section)
 
 

@@ -21,7 +21,9 @@ from prolepsis.report.blocks import (
 )
 
 CHAPTER = "Words"
-_EXAMPLES_PER_FILTER = 2
+_EXAMPLES_PER_REASON = 2
+_MOST_GROUPS = 30
+_UNDETERMINED = "und"
 _ALL_LANGUAGES = "all"
 _ENTROPY = "unigram_entropy"
 _MASKED_LOSS = "masked_loss"
@@ -29,11 +31,13 @@ _MASKED_LOSS = "masked_loss"
 
 def describe_corpus(
     corpus_waterfall: pl.DataFrame,
-    dropped_documents: pl.LazyFrame,
+    corpus_waterfall_by_group: pl.DataFrame,
+    dropped_examples: pl.DataFrame,
+    corpus_files: pl.DataFrame,
     set_aside_files: pl.DataFrame,
     corpus_metrics: dict[str, Any],
 ) -> Section:
-    """What came in, what each filter dropped, and what was dropped, for example."""
+    """What came in and what each filter dropped of it, by language and source, and with examples."""
     steps = corpus_waterfall.sort("step")
     first, last = steps.row(0, named=True), steps.row(-1, named=True)
     read, kept = first["documents_before"], last["documents_after"]
@@ -43,7 +47,9 @@ def describe_corpus(
             "Documents left after each step; hatched is what the step dropped.",
         ),
         _waterfall_table(steps),
-        Details("Examples of what was dropped", [examples_table(dropped_documents)]),
+        *(_waterfalls_of(corpus_waterfall_by_group, by) for by in ("language", "source")),
+        Details("Examples of what was dropped", [_examples_table(dropped_examples)]),
+        Details("The files", [f.table(corpus_files)]),
     ]
     if len(set_aside_files):
         blocks.append(f.table(set_aside_files, "Files that could not be read were set aside:"))
@@ -61,15 +67,43 @@ def describe_corpus(
     )
 
 
-def examples_table(dropped: pl.LazyFrame, per_filter: int = _EXAMPLES_PER_FILTER) -> Table:
-    """The first documents that each filter dropped, with its reason; only the texts' beginnings are read."""
-    examples = (
-        dropped.select("filter", "reason", "language", "source", pl.col("text").str.slice(0, 300))
-        .group_by("filter", maintain_order=True)
-        .head(per_filter)
-        .collect()
-    )
-    return f.table(examples)
+def _examples_table(examples: pl.DataFrame) -> Table:
+    """A few of the dropped documents of every reason."""
+    shown = examples.group_by("filter", "reason", maintain_order=True).head(_EXAMPLES_PER_REASON)
+    return f.table(shown.select("filter", "reason", "score", "language", "source", "excerpt"))
+
+
+def _waterfalls_of(waterfalls: pl.DataFrame, by: str) -> Details:
+    """A row for each language or source: its documents, the share that each step dropped, what is left."""
+    own = waterfalls.filter(by=by)
+    identified = own.filter(pl.col("group") != _UNDETERMINED)
+    own = identified if identified.height else own
+    steps = dict(own.select("step", "filter").unique().sort("step").iter_rows())
+    largest = own.group_by("group").agg(pl.col("documents_before").max().alias("size"))
+    groups = largest.sort("size", "group", descending=[True, False])["group"].head(_MOST_GROUPS)
+    rows = []
+    for group in groups:
+        of_step = {row["step"]: row for row in own.filter(group=group).iter_rows(named=True)}
+        before = max(row["documents_before"] for row in of_step.values())
+        after = of_step[max(of_step)]["documents_after"] if max(of_step) == max(steps) else 0
+        dropped = {step: row["documents_before"] - row["documents_after"] for step, row in of_step.items()}
+        rows.append(
+            (
+                Cell(group),
+                Cell(f.number(before)),
+                *(Cell(_share(dropped.get(step), before)) for step in steps),
+                Cell(f.percent(after / max(before, 1)), share=after / max(before, 1)),
+            )
+        )
+    columns = (by, "documents", *(f.words(name) for name in steps.values()), "kept")
+    left_out = own["group"].n_unique() - len(groups)
+    note = f" The {left_out} smaller ones are not shown." if left_out else ""
+    caption = f"The share of documents that each step dropped, by {by}.{note}"
+    return Details(f"By {by}", [Table(columns, rows, frozenset(columns[1:]), caption)])
+
+
+def _share(part: int | None, whole: int) -> str:
+    return f.percent(None if part is None else part / max(whole, 1))
 
 
 def describe_tokenizers(metrics: dict[str, Any], tables: dict[str, Any]) -> Section:

@@ -22,7 +22,14 @@ def create_pipeline(**_: Any) -> Pipeline:
     described = [
         _describe(
             words.describe_corpus,
-            ["corpus_waterfall", "dropped_documents", "set_aside_files", "corpus_metrics"],
+            [
+                "corpus_waterfall",
+                "corpus_waterfall_by_group",
+                "dropped_examples",
+                "corpus_files",
+                "set_aside_files",
+                "corpus_metrics",
+            ],
         ),
         _describe(words.describe_tokenizers, ["all_tokenization_metrics", "all_tokenization_table"]),
         _describe(
