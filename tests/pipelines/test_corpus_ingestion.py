@@ -38,7 +38,7 @@ def test_the_demonstration_corpus_becomes_documents_under_all_contracts(project)
     assert set(documents["language"]) == {"en", "es", "fr"}
     assert documents.height == metrics["documents"]["kept"] == waterfall["documents_after"][-1]
     assert documents.height + dropped.height == sum(file["documents"] for file in manifest["files"])
-    assert project.load("set_aside_files")["file"].to_list() == ["archive/proces_verbal.txt"]
+    assert project.load("set_aside_files")["file"].to_list() == ["archive/proces_verbal.txt.gz"]
 
 
 def test_a_users_own_files_take_the_same_way(project) -> None:

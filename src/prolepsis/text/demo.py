@@ -341,9 +341,9 @@ def _write_html(file: _File) -> bytes:
 
 
 def _damaged_file(draw: Draw) -> tuple[str, bytes]:
-    """A text in Latin-1 where UTF-8 is expected, as old archives hold them."""
+    """A compressed text whose end is missing, as copying that was broken off leaves them."""
     text = f"Procès-verbal numéro {draw.randrange(100, 1000)}, écrit à l'été.\n" * 20
-    return "archive/proces_verbal.txt", text.encode("latin-1")
+    return "archive/proces_verbal.txt.gz", gzip.compress(text.encode(), mtime=0)[:-12]
 
 
 def _manifest(
