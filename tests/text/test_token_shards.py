@@ -1,10 +1,10 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from prolepsis.errors import ProlepsisError
 from prolepsis.text.token_shards import (
     TokenizedDocuments,
+    TokenizedPart,
     TokenShards,
     TokenStream,
     token_dtype,
@@ -32,29 +33,35 @@ def batch(documents: Documents, split: str = "train", first: int = 0) -> Tokeniz
     )
 
 
-def stream(*batches: TokenizedDocuments, vocabulary_size: int = 100) -> TokenStream:
-    return TokenStream(
-        batches, vocabulary_size=vocabulary_size, tokenizer_hash="0123abcd", special_ids={"pad": 0}
-    )
+def part(*batches: TokenizedDocuments, key: str = "") -> TokenizedPart:
+    return TokenizedPart(key, lambda: batches)
 
 
-def written(directory: Path, *batches: TokenizedDocuments, **options: Any) -> TokenShards:
-    shard_tokens = options.pop("shard_tokens", 1 << 20)
-    write_token_shards(directory, stream(*batches, **options), shard_tokens=shard_tokens)
+def stream(
+    *parts: TokenizedPart, vocabulary_size: int = 100, tokenizer_hash: str = "0123abcd"
+) -> TokenStream:
+    return TokenStream(parts, vocabulary_size, tokenizer_hash, {"pad": 0})
+
+
+def written(directory: Path, *batches: TokenizedDocuments, vocabulary_size: int = 100) -> TokenShards:
+    write_token_shards(directory, stream(part(*batches), vocabulary_size=vocabulary_size))
     return TokenShards.open(directory)
 
 
 @given(
     documents=st.lists(st.lists(st.integers(0, 99), max_size=9), min_size=1, max_size=30),
-    shard_tokens=st.integers(1, 40),
     batch_size=st.integers(1, 12),
+    part_size=st.integers(1, 5),
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_was_written_is_read_whatever_the_shards(
-    tmp_path: Path, documents: list[list[int]], shard_tokens: int, batch_size: int
+    tmp_path: Path, documents: list[list[int]], batch_size: int, part_size: int
 ) -> None:
     batches = [batch(documents[i : i + batch_size], first=i) for i in range(0, len(documents), batch_size)]
-    split = written(tmp_path / "tokens", *batches, shard_tokens=shard_tokens).split("train")
+    parts = [part(*batches[i : i + part_size]) for i in range(0, len(batches), part_size)]
+    write_token_shards(tmp_path / "tokens", stream(*parts))
+    split = TokenShards.open(tmp_path / "tokens").split("train")
+    assert len(split.shards) == len(parts)
     assert split.num_documents == len(documents)
     assert split.num_tokens == sum(map(len, documents))
     assert split.offsets.tolist() == np.cumsum([0, *map(len, documents)]).tolist()
@@ -66,7 +73,7 @@ def test_what_was_written_is_read_whatever_the_shards(
     assert split.tokens().tolist() == flat
     for start in (0, 2, len(flat) // 2, len(flat)):
         assert split.tokens(start, start + 5).tolist() == flat[start : start + 5]
-    assert all(shard.num_tokens < shard_tokens + 9 for shard in split.shards)
+    assert split.lists().to_pylist() == documents
 
 
 def test_splits_are_kept_apart_in_their_order(tmp_path: Path) -> None:
@@ -199,12 +206,12 @@ def test_a_folder_that_holds_no_token_shards_is_refused(
 def test_an_id_outside_the_vocabulary_is_refused_and_nothing_is_left(tmp_path: Path, wrong: int) -> None:
     with pytest.raises(ProlepsisError, match=f"id {wrong} is not in a vocabulary of 100"):
         written(tmp_path / "tokens", batch([[1], [wrong]]))
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "tokens").exists()
 
 
 def test_an_empty_corpus_is_refused_and_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(ProlepsisError, match="not a single document"):
-        written(tmp_path / "tokens")
+        write_token_shards(tmp_path / "tokens", stream())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -216,9 +223,65 @@ def test_a_failure_in_the_middle_leaves_the_old_folder(tmp_path: Path) -> None:
         raise RuntimeError("the power went")
 
     with pytest.raises(RuntimeError, match="the power went"):
-        write_token_shards(tmp_path / "tokens", TokenStream(failing(), 100, "0123abcd", {}))
+        write_token_shards(tmp_path / "tokens", stream(TokenizedPart("", failing)))
     assert TokenShards.open(tmp_path / "tokens").split("train").document(0).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("stop", range(4))
+def test_stopped_at_any_part_the_next_run_encodes_only_what_is_missing(tmp_path: Path, stop: int) -> None:
+    encoded: list[int] = []
+
+    def parts(most: int) -> Iterator[TokenizedPart]:
+        for number in range(4):
+
+            def batches(number: int = number) -> Iterator[TokenizedDocuments]:
+                if len(encoded) == most:
+                    raise KeyboardInterrupt
+                encoded.append(number)
+                yield batch([[number], [number, 1]], first=2 * number)
+                yield batch([[number]], "val", first=number)
+
+            yield TokenizedPart(f"documents {number}", batches)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_token_shards(tmp_path / "tokens", TokenStream(parts(stop), 100, "0123abcd", {}))
+    assert not (tmp_path / "tokens").exists()
+    write_token_shards(tmp_path / "tokens", TokenStream(parts(100), 100, "0123abcd", {}))
+
+    assert encoded == [0, 1, 2, 3]
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+    write_token_shards(tmp_path / "at_once", TokenStream(parts(100), 100, "0123abcd", {}))
+    for path in (tmp_path / "at_once").iterdir():
+        assert path.read_bytes() == (tmp_path / "tokens" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("change", ["documents", "tokenizer", "vocabulary"])
+def test_what_was_encoded_of_other_documents_or_by_another_tokenizer_is_not_used(
+    tmp_path: Path, change: str
+) -> None:
+    def failing() -> Iterator[TokenizedDocuments]:
+        raise KeyboardInterrupt
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        write_token_shards(tmp_path / "tokens", stream(part(batch([[1]])), TokenizedPart("", failing)))
+    write_token_shards(
+        tmp_path / "tokens",
+        stream(
+            part(batch([[2]]), key="changed" if change == "documents" else ""),
+            tokenizer_hash="ffff" if change == "tokenizer" else "0123abcd",
+            vocabulary_size=200 if change == "vocabulary" else 100,
+        ),
+    )
+    assert TokenShards.open(tmp_path / "tokens").split("train").document(0).tolist() == [2]
+
+
+def test_documents_as_lists_share_the_memory_of_the_file(tmp_path: Path) -> None:
+    split = written(tmp_path / "tokens", batch([[1, 2], [], [3]])).split("train")
+    lists = split.lists()
+    assert lists.type == pa.large_list(pa.uint16())
+    assert lists.chunk(0).values.buffers()[1].address == split.shards[0].tokens.ctypes.data
+    assert pl.Series(lists).list.sum().to_list() == [3, 0, 3]
 
 
 def test_the_stream_is_written_batch_by_batch(tmp_path: Path) -> None:
@@ -227,19 +290,21 @@ def test_the_stream_is_written_batch_by_batch(tmp_path: Path) -> None:
     def watching() -> Iterator[TokenizedDocuments]:
         for i in range(3):
             yield batch([[i] * 4_000_000], first=i)
-            partial = next(path for path in tmp_path.iterdir() if path.name.endswith(".partial"))
-            sizes.append((partial / "train-00000.tokens").stat().st_size)
+            (tokens,) = tmp_path.rglob("train-00000.tokens")
+            sizes.append(tokens.stat().st_size)
 
-    write_token_shards(tmp_path / "tokens", TokenStream(watching(), 100, "0123abcd", {}))
+    write_token_shards(tmp_path / "tokens", stream(TokenizedPart("", watching)))
     assert sizes == [8_000_000, 16_000_000, 24_000_000]
 
 
 def test_the_profile_counts_each_shard(tmp_path: Path) -> None:
-    shards = written(tmp_path / "tokens", batch([[1, 2, 3], [7]]), batch([[5]], "val"), shard_tokens=3)
+    parts = [part(batch([[1, 2, 3]])), part(batch([[7]]), batch([[5]], "val"))]
+    write_token_shards(tmp_path / "tokens", stream(*parts))
+    shards = TokenShards.open(tmp_path / "tokens")
     assert shards.profile().rows() == [
         ("train", "train-00000", 1, 3, 2, 3, 100),
         ("train", "train-00001", 1, 1, 1, 7, 100),
-        ("val", "val-00000", 1, 1, 1, 5, 100),
+        ("val", "val-00001", 1, 1, 1, 5, 100),
     ]
     assert shards.special_ids == {"pad": 0}
     assert json.loads((tmp_path / "tokens" / "meta.json").read_text())["tokenizer_hash"] == "0123abcd"

@@ -16,7 +16,8 @@ file's size and SHA-256. Documents carry no special tokens: a training recipe ad
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,11 +31,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.files import atomic_directory, read_json, sha256_file, write_json
+from prolepsis.files import atomic_directory, fingerprint, read_json, sha256_file, write_json
 
 META_FILE = "meta.json"
 FORMAT_VERSION = 1
-SHARD_TOKENS = 1 << 28
+
+_PART_FILE = "part.json"
 
 _INDEX_SCHEMA = pa.schema(
     [
@@ -67,53 +69,105 @@ class TokenizedDocuments:
 
 
 @dataclass(frozen=True)
+class TokenizedPart:
+    """Documents that become one shard of each split that they have.
+
+    Attributes:
+        key: changes when the documents do.
+        batches: encodes them, batch by batch, in any order of splits.
+    """
+
+    key: str
+    batches: Callable[[], Iterable[TokenizedDocuments]]
+
+
+@dataclass(frozen=True)
 class TokenStream:
     """An encoded corpus on its way to disk, with what a reader must know of its tokenizer."""
 
-    batches: Iterable[TokenizedDocuments]
+    parts: Iterable[TokenizedPart]
     vocabulary_size: int
     tokenizer_hash: str
     special_ids: Mapping[str, int]
 
 
-def write_token_shards(directory: Path, stream: TokenStream, *, shard_tokens: int = SHARD_TOKENS) -> None:
+def write_token_shards(directory: Path, stream: TokenStream) -> None:
     """Writes the folder, whole or not at all, holding one batch of documents in memory at a time.
+
+    Finished parts wait beside it in a hidden folder until all are there: if the run is killed, the next one
+    takes over those whose documents and tokenizer are the same, and encodes the others.
 
     Args:
         directory: replaced if it exists.
-        stream: batches of any splits, in any order; documents keep their order inside a split.
-        shard_tokens: a shard is closed once it has this many tokens; a document is never divided.
+        stream: documents keep their order inside a split.
 
     Raises:
         ProlepsisError: there is not a single document, or an id is not in the vocabulary.
     """
-    dtype = token_dtype(stream.vocabulary_size)
-    with atomic_directory(Path(directory)) as temporary, ExitStack() as stack:
-        writers: dict[str, _SplitWriter] = {}
-        for batch in stream.batches:
-            if batch.split not in writers:
-                writers[batch.split] = stack.enter_context(
-                    _SplitWriter(temporary, batch.split, dtype, stream.vocabulary_size, shard_tokens)
-                )
-            writers[batch.split].write(batch)
-        if not writers:
-            raise ProlepsisError(
-                "There is not a single document to encode.",
-                where=directory,
-                remedy="Look at the corpus report: which filter dropped everything?",
-            )
-        splits = {split: writer.finish() for split, writer in sorted(writers.items())}
+    directory = Path(directory)
+    finished = directory.parent / f".{directory.name}.unfinished"
+    parts = []
+    for number, part in enumerate(stream.parts):
+        parts.append(finished / f"{number:05d}")
+        key = fingerprint([FORMAT_VERSION, stream.tokenizer_hash, stream.vocabulary_size, part.key])
+        if _key_of(parts[-1]) != key:
+            with atomic_directory(parts[-1]) as temporary:
+                splits = _write_part(temporary, number, part, stream.vocabulary_size)
+                write_json(temporary / _PART_FILE, {"key": key, "splits": splits})
+    splits = _splits_of(parts)
+    if not splits:
+        raise ProlepsisError(
+            "There is not a single document to encode.",
+            where=directory,
+            remedy="Look at the corpus report: which filter dropped everything?",
+        )
+    with atomic_directory(directory) as temporary:
+        for folder in parts:
+            (folder / _PART_FILE).unlink()  # from here on the part is no longer whole in its place
+            for file in folder.iterdir():
+                file.rename(temporary / file.name)
         write_json(
             temporary / META_FILE,
             {
                 "format_version": FORMAT_VERSION,
-                "dtype": dtype.name,
+                "dtype": token_dtype(stream.vocabulary_size).name,
                 "vocabulary_size": stream.vocabulary_size,
                 "tokenizer_hash": stream.tokenizer_hash,
                 "special_ids": dict(stream.special_ids),
                 "splits": splits,
             },
         )
+    shutil.rmtree(finished)
+
+
+def _key_of(folder: Path) -> str | None:
+    try:
+        return str(read_json(folder / _PART_FILE)["key"])
+    except FileNotFoundError:
+        return None
+
+
+def _write_part(
+    directory: Path, number: int, part: TokenizedPart, vocabulary_size: int
+) -> dict[str, dict[str, Any]]:
+    """Writes one shard of each split, and returns what `meta.json` says of it."""
+    with ExitStack() as stack:
+        writers: dict[str, _ShardWriter] = {}
+        for batch in part.batches():
+            if batch.split not in writers:
+                name = f"{batch.split}-{number:05d}"
+                writers[batch.split] = _ShardWriter(directory, name, vocabulary_size)
+                stack.callback(writers[batch.split].close)
+            writers[batch.split].write(batch)
+    return {split: writer.describe() for split, writer in writers.items()}
+
+
+def _splits_of(parts: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    splits: dict[str, list[dict[str, Any]]] = {}
+    for folder in parts:
+        for split, description in read_json(folder / _PART_FILE)["splits"].items():
+            splits.setdefault(split, []).append(description)
+    return dict(sorted(splits.items()))
 
 
 def token_dtype(vocabulary_size: int) -> np.dtype[Any]:
@@ -121,62 +175,14 @@ def token_dtype(vocabulary_size: int) -> np.dtype[Any]:
     return np.dtype("<u2") if vocabulary_size <= 1 << 16 else np.dtype("<u4")
 
 
-class _SplitWriter:
-    """Writes one split, shard after shard."""
-
-    def __init__(
-        self, directory: Path, split: str, dtype: np.dtype[Any], vocabulary_size: int, shard_tokens: int
-    ) -> None:
-        self._directory = directory
-        self._split = split
-        self._dtype = dtype
-        self._vocabulary_size = vocabulary_size
-        self._shard_tokens = shard_tokens
-        self._shards: list[dict[str, Any]] = []
-        self._open: _ShardWriter | None = None
-
-    def __enter__(self) -> "_SplitWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._open is not None:
-            self._open.close()
-
-    def write(self, batch: TokenizedDocuments) -> None:
-        start = 0
-        while start < len(batch.ids):
-            if self._open is None:
-                name = f"{self._split}-{len(self._shards):05d}"
-                self._open = _ShardWriter(self._directory, name, self._dtype, self._vocabulary_size)
-            lengths = np.fromiter((len(tokens) for tokens in batch.tokens[start:]), dtype=np.int64)
-            room = self._shard_tokens - self._open.num_tokens
-            # Up to and with the document that fills the shard.
-            stop = start + min(len(lengths), int(np.searchsorted(np.cumsum(lengths), room)) + 1)
-            self._open.write(batch, start, stop)
-            if self._open.num_tokens >= self._shard_tokens:
-                self._close_shard()
-            start = stop
-
-    def finish(self) -> list[dict[str, Any]]:
-        """Closes the last shard and returns what `meta.json` says of each."""
-        self._close_shard()
-        return self._shards
-
-    def _close_shard(self) -> None:
-        if self._open is not None:
-            self._open.close()
-            self._shards.append(self._open.describe())
-            self._open = None
-
-
 class _ShardWriter:
     """Writes the two files of one shard."""
 
-    def __init__(self, directory: Path, name: str, dtype: np.dtype[Any], vocabulary_size: int) -> None:
+    def __init__(self, directory: Path, name: str, vocabulary_size: int) -> None:
         self._tokens_path = directory / f"{name}.tokens"
         self._index_path = directory / f"{name}.parquet"
         self._name = name
-        self._dtype = dtype
+        self._dtype = token_dtype(vocabulary_size)
         self._vocabulary_size = vocabulary_size
         self._file: BinaryIO = self._tokens_path.open("wb")
         self._index = pq.ParquetWriter(self._index_path, _INDEX_SCHEMA, compression="zstd")
@@ -186,22 +192,23 @@ class _ShardWriter:
         self._largest_id = -1
         self.num_tokens = 0
 
-    def write(self, batch: TokenizedDocuments, start: int, stop: int) -> None:
-        """Appends the documents `start` to `stop` of the batch."""
-        tokens = batch.tokens[start:stop]
-        lengths = np.fromiter((len(document) for document in tokens), dtype=np.int64)
-        flat = np.concatenate(tokens)
+    def write(self, batch: TokenizedDocuments) -> None:
+        """Appends documents."""
+        if not batch.ids:
+            return
+        lengths = np.fromiter((len(document) for document in batch.tokens), dtype=np.int64)
+        flat = np.concatenate(batch.tokens)
         if len(flat):
             self._check_ids(flat)
         content = flat.astype(self._dtype).tobytes()
         self._file.write(content)
         self._digest.update(content)
-        starts = [np.asarray(positions, dtype=np.int32) for positions in batch.sentence_starts[start:stop]]
+        starts = [np.asarray(positions, dtype=np.int32) for positions in batch.sentence_starts]
         self._index.write_table(
             pa.table(
                 [
-                    pa.array(batch.ids[start:stop], pa.string()),
-                    pa.array(batch.languages[start:stop], pa.string()),
+                    pa.array(batch.ids, pa.string()),
+                    pa.array(batch.languages, pa.string()),
                     self.num_tokens + np.cumsum(lengths) - lengths,
                     lengths,
                     pa.ListArray.from_arrays(_ends(starts), np.concatenate(starts)),
@@ -210,7 +217,7 @@ class _ShardWriter:
             )
         )
         self.num_tokens += len(flat)
-        self._num_documents += stop - start
+        self._num_documents += len(batch.ids)
         self._num_sentences += sum(map(len, starts))
 
     def close(self) -> None:
@@ -338,6 +345,15 @@ class TokenSplit:
         """The ids of a document: a read-only view of the file, uint16 or uint32."""
         shard, row = self._locate(number)
         return shard.tokens[shard.offsets[row] : shard.offsets[row + 1]]
+
+    def lists(self) -> pa.ChunkedArray:
+        """All documents as an Arrow column of lists of ids, a chunk for each shard, without copying them."""
+        item = pa.from_numpy_dtype(self.shards[0].dtype)
+        chunks = [
+            pa.LargeListArray.from_arrays(pa.array(shard.offsets), pa.array(shard.tokens, item))
+            for shard in self.shards
+        ]
+        return pa.chunked_array(chunks, pa.large_list(item))
 
     def sentence_starts(self, number: int) -> NDArray[np.int32]:
         """The token positions inside a document where its sentences start."""

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prolepsis.text.token_shards import TokenizedDocuments, TokenShards, TokenStream, write_token_shards
+from prolepsis.text.token_shards import (
+    TokenizedDocuments,
+    TokenizedPart,
+    TokenShards,
+    TokenStream,
+    write_token_shards,
+)
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
 
@@ -33,21 +39,24 @@ def tokenizer() -> Tokenizer:
 
 
 def write(
-    directory: Path, tokenizer: Tokenizer, count: int = 120, shard_tokens: int = 1 << 28
+    directory: Path, tokenizer: Tokenizer, count: int = 120, documents_per_shard: int = 10_000
 ) -> TokenShards:
-    batches = []
+    parts = []
     for split, seed, share in (("train", 3, count), ("val", 4, count // 4)):
         for language in THEMES:
             tokens = tokenizer.encode_batch(documents(language, share, seed))
-            ids = [f"{split}-{language}-{i}" for i in range(share)]
-            starts = [np.zeros(1, np.int32)] * share
-            batches.append(TokenizedDocuments(split, ids, [language] * share, tokens, starts))
-    stream = TokenStream(batches, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
-    write_token_shards(directory, stream, shard_tokens=shard_tokens)
+            for start in range(0, share, documents_per_shard):
+                of_part = tokens[start : start + documents_per_shard]
+                ids = [f"{split}-{language}-{start + i}" for i in range(len(of_part))]
+                starts = [np.zeros(1, np.int32)] * len(of_part)
+                batch = TokenizedDocuments(split, ids, [language] * len(of_part), of_part, starts)
+                parts.append(TokenizedPart(ids[0], lambda batch=batch: [batch]))
+    stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
+    write_token_shards(directory, stream)
     return TokenShards.open(directory)
 
 
 @pytest.fixture(scope="session")
 def shards(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> TokenShards:
-    """Three shards of the training split, so that nothing depends on there being one."""
-    return write(tmp_path_factory.mktemp("shards") / "tokens", tokenizer, shard_tokens=2000)
+    """Several shards of the training split, so that nothing depends on there being one."""
+    return write(tmp_path_factory.mktemp("shards") / "tokens", tokenizer, documents_per_shard=80)

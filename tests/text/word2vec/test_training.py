@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.token_shards import TokenizedDocuments, TokenShards, TokenStream, write_token_shards
+from prolepsis.text.token_shards import (
+    TokenizedDocuments,
+    TokenizedPart,
+    TokenShards,
+    TokenStream,
+    write_token_shards,
+)
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.word2vec.config import Word2VecConfig
 from prolepsis.text.word2vec.training import TrainedWordVectors, train_word_vectors
@@ -106,7 +112,8 @@ def test_documents_of_one_word_give_nothing_to_learn(tokenizer: Tokenizer, tmp_p
         )
         for split in ("train", "val")
     ]
-    stream = TokenStream(batches, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
+    parts = [TokenizedPart("", lambda: batches)]
+    stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
     write_token_shards(tmp_path / "tokens", stream)
     with pytest.raises(ProlepsisError, match="no two known words"):
         train(tokenizer, TokenShards.open(tmp_path / "tokens"), tmp_path)
