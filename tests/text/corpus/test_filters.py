@@ -113,7 +113,7 @@ def shares_by_hand(text: str) -> dict[str, float]:
     for n in range(2, 5):
         counts = Counter(" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
         ngram, count = counts.most_common(1)[0] if counts else ("", 0)
-        shares[f"top_{n}_gram"] = len(ngram) * count / len(text) if count > 1 else 0.0
+        shares[f"top_{n}_gram"] = len(ngram) * count / len(text)
     for n in range(5, 11):
         seen, repeated, start = set(), 0, 0
         while start + n <= len(words):

@@ -1,16 +1,21 @@
-"""The rules of Gopher, of quality and of repetition."""
-
-from collections import Counter
-from collections.abc import Iterable
+"""The rules of Gopher, of quality and of repetition (Rae et al. 2021, arXiv 2112.11446, appendix A.1)."""
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from prolepsis.text.corpus.filtering import DocumentFilter
-from prolepsis.text.corpus.filters.rules import Rule, apply_rules, repeated_parts
+from prolepsis.text.corpus.filters.repetition import ngram_characters, repeated_parts
+from prolepsis.text.corpus.filters.rules import LINE_END, Rule, apply_rules
+from prolepsis.text.corpus.filters.tokens import (
+    HAS_LETTER,
+    HAS_NON_SYMBOL,
+    Tokens,
+    token_hashes,
+    tokenize,
+)
 from prolepsis.text.corpus.stop_words import STOP_WORDS
-from prolepsis.text.corpus.words import TOKEN, UNSPACED_LANGUAGES, WORD, ngram_hashes
+from prolepsis.text.corpus.words import UNSPACED_LANGUAGES
 
 
 class GopherQualityConfig(BaseModel):
@@ -73,35 +78,49 @@ class GopherQualityFilter(DocumentFilter):
 
     def _measures(self, documents: pl.DataFrame) -> pl.DataFrame:
         text = pl.col("text")
-        words = pl.col("word_list")
-        num_tokens = text.str.count_matches(TOKEN).clip(lower_bound=1)
-        num_lines = text.str.count_matches("\n", literal=True) + 1
-        has_letter = words.list.eval(pl.element().str.contains(r"\p{L}"))
+        tokens = tokenize(documents["text"], documents["language"])
+        is_word = (tokens.kinds & HAS_NON_SYMBOL) > 0
+        # Behind the last line end there is no further line.
+        lines = text.str.replace_all(LINE_END, "\n").str.strip_suffix("\n")
+        num_lines = lines.str.count_matches("\n", literal=True) + 1
         unspaced = pl.col("language").is_in(UNSPACED_LANGUAGES)
-        length = words.list.join("").str.len_chars() / words.list.len().clip(lower_bound=1)
-        return documents.with_columns(word_list=text.str.extract_all(WORD)).select(
-            words=words.list.len(),
-            length=pl.when(~unspaced).then(length),
-            hashes=text.str.count_matches("#", literal=True) / num_tokens,
-            ellipses=text.str.count_matches(r"\.\.\.|…") / num_tokens,
-            bullet_lines=text.str.count_matches(r"(?m)^[^\S\n]*[•\-]") / num_lines,
-            ellipsis_lines=text.str.count_matches(r"(?m)(?:\.\.\.|…)[^\S\n]*$") / num_lines,
-            alphabetic=has_letter.list.sum() / num_tokens,
-            stop_words=self._num_stop_words(documents["language"].unique().to_list()),
+        return documents.with_columns(
+            tokens=pl.Series(tokens.counts).clip(lower_bound=1),
+            words=pl.Series(tokens.sums(is_word)),
+            word_characters=pl.Series(tokens.sums(tokens.lengths * is_word)),
+            alphabetic=pl.Series(tokens.sums(tokens.kinds & HAS_LETTER)),
+            stop_words=self._num_stop_words(documents["language"], tokens),
+            lines=lines,
+        ).select(
+            "words",
+            "stop_words",
+            length=pl.when(~unspaced & (pl.col("words") > 0)).then(
+                pl.col("word_characters") / pl.col("words")
+            ),
+            hashes=text.str.count_matches("#", literal=True) / pl.col("tokens"),
+            ellipses=text.str.count_matches(r"\.\.\.|…") / pl.col("tokens"),
+            bullet_lines=pl.col("lines").str.count_matches(r"(?m)^[^\S\n]*[•\-]") / num_lines,
+            ellipsis_lines=pl.col("lines").str.count_matches(r"(?m)(?:\.\.\.|…)[^\S\n]*$") / num_lines,
+            alphabetic=pl.col("alphabetic") / pl.col("tokens"),
         )
 
-    def _num_stop_words(self, languages: Iterable[str]) -> pl.Expr:
-        counts = [
-            pl.when(pl.col("language") == language).then(
-                pl.col("word_list")
-                .list.set_intersection(pl.lit(sorted(self._stop_words[language]), dtype=pl.List(pl.String)))
-                .list.len()
-            )
-            for language in languages
-            if language in self._stop_words
-        ]
-        # A language without a list has no count, and a comparison with null drops nothing.
-        return pl.coalesce(counts) if counts else pl.lit(None, dtype=pl.UInt32)
+    def _num_stop_words(self, languages: pl.Series, tokens: Tokens) -> pl.Series:
+        """How many different stop words each document has, null where its language has no list of them."""
+        counts = np.full(len(languages), -1, np.int64)
+        for language in languages.unique():
+            if language in self._stop_words:
+                counts[(languages == language).to_numpy()] = 0
+                hashes = np.sort(token_hashes(self._stop_words[language]))
+                places = np.flatnonzero(np.isin(tokens.hashes, hashes))
+                found = pl.DataFrame(
+                    {
+                        "row": np.searchsorted(tokens.borders, places, side="right") - 1,
+                        "hash": tokens.hashes[places],
+                    }
+                )
+                for row, count in found.group_by("row").agg(pl.col("hash").n_unique()).iter_rows():
+                    counts[row] = count if languages[row] == language else counts[row]
+        return pl.Series(counts).replace(-1, None)
 
 
 class GopherRepetitionConfig(BaseModel):
@@ -119,14 +138,13 @@ class GopherRepetitionConfig(BaseModel):
     """For each n, the largest share of characters in the most frequent run of n tokens."""
     duplicate_ngrams: dict[int, float] = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
     """For each n, the largest share of characters in runs of n tokens that had occurred before."""
+    top_ngrams_must_recur: bool = False
+    """Whether the most frequent run counts only if it occurs twice. In Gopher's rule a run that occurs once
+    counts too, so that every text of a few words is dropped."""
 
 
 class GopherRepetitionFilter(DocumentFilter):
-    """Gopher's rules of repetition (Rae et al. 2021, arXiv 2112.11446, table A1).
-
-    The most frequent n-gram counts only where it occurs twice. datatrove does not ask that, and drops every
-    text of a few words, in which a single run is already a large share; its rule of 50 words hides it.
-    """
+    """Gopher's rules of repetition (table A1), as `GopherRepetitionFilter` of datatrove 0.10."""
 
     Config = GopherRepetitionConfig
 
@@ -135,105 +153,40 @@ class GopherRepetitionFilter(DocumentFilter):
 
     def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
         config = self._config
-        column = pl.col
-        judged = apply_rules(
-            documents,
-            pl.concat(
-                [
-                    repeated_parts(documents, r"\n{2,}", "paragraph", pl.col("text")),
-                    repeated_parts(documents, r"\n+", "line", pl.col("text")),
-                ],
-                how="horizontal",
+        text, length = pl.col("text"), pl.col("length")
+        tokens = tokenize(documents["text"], documents["language"])
+        top, duplicate = ngram_characters(
+            tokens, [*config.top_ngrams], [*config.duplicate_ngrams], config.top_ngrams_must_recur
+        )
+        measures = documents.select(length=text.str.len_chars()).with_columns(
+            *repeated_parts(documents, "paragraph", text.str.strip_chars(), r"\n{2,}"),
+            *repeated_parts(documents, "line", text, r"\n+"),
+            *(pl.Series(f"top_{n}", column) for n, column in zip(config.top_ngrams, top.T, strict=True)),
+            *(
+                pl.Series(f"duplicate_{n}", column)
+                for n, column in zip(config.duplicate_ngrams, duplicate.T, strict=True)
             ),
+        )
+        paragraph_characters = pl.col("paragraph_characters") / length
+        line_characters = pl.col("line_characters") / length
+        return apply_rules(
+            documents,
+            measures,
             [
-                Rule.above("dup_para_frac", column("paragraph_share"), config.max_duplicate_paragraphs),
+                Rule("empty", length, length == 0),
+                Rule.above("dup_para_frac", pl.col("paragraph_share"), config.max_duplicate_paragraphs),
                 Rule.above(
-                    "dup_para_char_frac",
-                    column("paragraph_characters"),
-                    config.max_duplicate_paragraph_characters,
+                    "dup_para_char_frac", paragraph_characters, config.max_duplicate_paragraph_characters
                 ),
-                Rule.above("dup_line_frac", column("line_share"), config.max_duplicate_lines),
-                Rule.above(
-                    "dup_line_char_frac", column("line_characters"), config.max_duplicate_line_characters
+                Rule.above("dup_line_frac", pl.col("line_share"), config.max_duplicate_lines),
+                Rule.above("dup_line_char_frac", line_characters, config.max_duplicate_line_characters),
+                *(
+                    Rule.above(f"top_{n}_gram", pl.col(f"top_{n}") / length, most)
+                    for n, most in config.top_ngrams.items()
+                ),
+                *(
+                    Rule.above(f"duplicated_{n}_n_grams", pl.col(f"duplicate_{n}") / length, most)
+                    for n, most in config.duplicate_ngrams.items()
                 ),
             ],
         )
-        return self._judge_ngrams(judged)
-
-    def _judge_ngrams(self, judged: pl.DataFrame) -> pl.DataFrame:
-        reasons = judged["reason"].to_list()
-        scores = judged["score"].to_list()
-        for row in self._suspicious(judged["text"]):
-            if reasons[row] is None:
-                reasons[row], scores[row] = self._judge_tokens(judged["text"][row])
-        return judged.with_columns(
-            reason=pl.Series(reasons, dtype=pl.String), score=pl.Series(scores, dtype=pl.Float64)
-        )
-
-    def _suspicious(self, texts: pl.Series) -> list[int]:
-        """Rows that an n-gram rule could drop, by a bound on the exact figure of a few sums per token."""
-        tokens = texts.str.extract_all(TOKEN)
-        rows = np.repeat(np.arange(len(texts)), tokens.list.len().to_numpy())
-        flat = tokens.list.explode(empty_as_null=False)
-        hashes = flat.hash().to_numpy()
-        ends = np.concatenate([[0], np.cumsum(flat.str.len_chars().to_numpy(), dtype=np.int64)])
-        characters = texts.str.len_chars().to_numpy()
-        suspicious: set[int] = set()
-        sizes = self._config.top_ngrams | self._config.duplicate_ngrams
-        for n, most in sizes.items():
-            ngrams, starts = ngram_hashes(hashes, rows, n)
-            frame = pl.DataFrame(
-                {
-                    "row": rows[starts],
-                    "ngram": ngrams,
-                    # The most frequent n-gram is measured with the spaces between its words.
-                    "characters": ends[starts + n] - ends[starts] + n - 1,
-                }
-            )
-            groups = frame.group_by("row", "ngram").agg(pl.len().alias("count"), pl.col("characters").first())
-            repeated = groups.filter(pl.col("count") > 1).group_by("row")
-            total = pl.col("count") * pl.col("characters")
-            if n in self._config.duplicate_ngrams:
-                # Windows that begin inside a counted repetition are skipped: all repeats are an upper bound.
-                bound = repeated.agg((total - pl.col("characters")).sum())
-            else:
-                bound = repeated.agg(total.max())
-            found, value = bound.to_numpy().T
-            suspicious.update(found[value > most * characters[found]].tolist())
-        return sorted(suspicious)
-
-    def _judge_tokens(self, text: str) -> tuple[str | None, float | None]:
-        tokens: list[str] = pl.Series([text]).str.extract_all(TOKEN)[0].to_list()
-        for n, most in self._config.top_ngrams.items():
-            share = _most_frequent_characters(tokens, n) / len(text)
-            if share > most:
-                return f"top_{n}_gram", share
-        for n, most in self._config.duplicate_ngrams.items():
-            share = _repeated_characters(tokens, n) / len(text)
-            if share > most:
-                return f"duplicated_{n}_n_grams", share
-        return None, None
-
-
-def _most_frequent_characters(tokens: list[str], n: int) -> int:
-    """Characters in all occurrences of the most frequent run of `n` tokens, the first such, if it recurs."""
-    counts = Counter(" ".join(tokens[start : start + n]) for start in range(len(tokens) - n + 1))
-    if not counts:
-        return 0
-    ngram, count = counts.most_common(1)[0]
-    return len(ngram) * count if count > 1 else 0
-
-
-def _repeated_characters(tokens: list[str], n: int) -> int:
-    """Characters in runs of `n` tokens that had occurred before, each character counted once."""
-    seen: set[str] = set()
-    repeated = start = 0
-    while start <= len(tokens) - n:
-        ngram = "".join(tokens[start : start + n])
-        if ngram in seen:
-            repeated += len(ngram)
-            start += n
-        else:
-            seen.add(ngram)
-            start += 1
-    return repeated

@@ -1,12 +1,12 @@
-"""Rules that drop documents, and the measures that filters share."""
+"""Rules that drop documents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-SENTENCE_ENDS = ".?!\"'”’»)…。！？؟۔।"
-ENDS_SENTENCE = rf"[{SENTENCE_ENDS}]$"
+LINE_END = r"\r\n|[\n\r\x0B\x0C\x1C-\x1E\x85\u2028\u2029]"
+"""What Python's `str.splitlines` takes for the end of a line; polars splits at literals only."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +43,3 @@ def apply_rules(documents: pl.DataFrame, measures: pl.DataFrame, rules: Sequence
     reason = pl.coalesce(pl.when(rule.drops).then(pl.lit(rule.reason)) for rule in rules)
     score = pl.coalesce(pl.when(rule.drops).then(rule.measure.cast(pl.Float64)) for rule in rules)
     return documents.with_columns(measures.select(reason=reason, score=score))
-
-
-def repeated_parts(documents: pl.DataFrame, separator: str, name: str, whole: pl.Expr) -> pl.DataFrame:
-    """Parts of each document that had occurred before in it, for every document.
-
-    Returns:
-        `{name}_share`, of the parts, and `{name}_characters`, of the characters of `whole`.
-    """
-    # polars splits at literals only; a character that normalisation removes marks the separators.
-    parts = (
-        documents.select(
-            part=pl.col("text").str.strip_chars().str.replace_all(separator, "\x1e").str.split("\x1e"),
-            length=whole.str.len_chars(),
-        )
-        .with_row_index("row")
-        .explode("part", empty_as_null=True)
-        .with_columns(repeated=~pl.struct("row", "part").is_first_distinct())
-    )
-    length = pl.col("length").first().clip(lower_bound=1)
-    return (
-        parts.group_by("row", maintain_order=True)
-        .agg(
-            (pl.col("repeated").sum() / pl.len()).alias(f"{name}_share"),
-            (pl.col("part").filter(pl.col("repeated")).str.len_chars().sum() / length).alias(
-                f"{name}_characters"
-            ),
-        )
-        .drop("row")
-    )
