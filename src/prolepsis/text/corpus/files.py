@@ -5,19 +5,25 @@ import gzip
 import io
 import lzma
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import pyarrow as pa
+from prolepsis.text.corpus.decoding import (
+    BLOCK_BYTES,
+    DEFAULT_DECODING,
+    BadFileError,
+    Decoding,
+    FileReport,
+    Utf8Stream,
+)
+
+__all__ = ["COMPRESSIONS", "BadFileError", "CorpusFile", "Decoding", "FileReport", "find_files"]
 
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".zst")
-
-
-class BadFileError(Exception):
-    """A file that cannot be read to its end; the message says why, and where in the file."""
 
 
 @dataclass(frozen=True)
@@ -29,22 +35,49 @@ class CorpusFile:
         name: its path inside the corpus folder, with slashes; the `source` of its documents.
         suffix: what decides its reader, in lower case, the compression's taken off (".jsonl").
         compression: one of `COMPRESSIONS`, or "" for none.
+        decoding: how its bytes are understood if it is text.
+        report: what became of the bytes when it was last read. A file that was sent to another process has a
+            report of its own there.
     """
 
     path: Path
     name: str
     suffix: str
     compression: str
+    decoding: Decoding = DEFAULT_DECODING
+    report: FileReport = field(default_factory=FileReport, compare=False)
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
         """The content as a stream, decompressed on the way."""
+        self.report.clear()
         with self.path.open("rb") as raw:
             yield _decompress(raw, self.compression)
 
+    @contextmanager
+    def open_text(self) -> Iterator[BinaryIO]:
+        """The content as a stream of UTF-8 without a byte-order mark, decompressed and decoded on the way.
 
-def find_files(folder: Path) -> tuple[list[CorpusFile], dict[str, str]]:
-    """All files below a folder in the order of their names, and those passed over with the reason.
+        Reading raises `BadFileError` where the content is not text, at the end where too much of it was not.
+        """
+        with self.open() as stream:
+            yield io.BufferedReader(Utf8Stream(stream, self.decoding, self.report), BLOCK_BYTES)
+
+
+def find_files(
+    folder: Path,
+    include: Sequence[str] = ("**/*",),
+    exclude: Sequence[str] = (),
+    decoding: Decoding = DEFAULT_DECODING,
+) -> tuple[list[CorpusFile], dict[str, str]]:
+    """The files below a folder in the order of their names, and those passed over with the reason.
+
+    Args:
+        folder: where to look.
+        include: globs of which one must match a file's path inside the folder: `*` and `?` stand for what is
+            within a name, `**` for any number of folders, also none (`**/*.jsonl.gz`).
+        exclude: globs of which none may match it.
+        decoding: how the files are to be understood.
 
     Hidden files are ignored. Links are not followed: one that leads out of the folder could bring in
     anything, and one that stays inside names a file that is read in its own place.
@@ -52,7 +85,10 @@ def find_files(folder: Path) -> tuple[list[CorpusFile], dict[str, str]]:
     found = []
     passed_over = {}
     for path in sorted(_walk(folder), key=lambda path: path.relative_to(folder).parts):
-        file = _describe(path, folder)
+        file = _describe(path, folder, decoding)
+        parts = path.relative_to(folder).parts
+        if not _matches_one(parts, include) or _matches_one(parts, exclude):
+            continue
         if path.is_symlink():
             passed_over[file.name] = _about_link(path, folder)
         elif not path.is_file():
@@ -60,35 +96,6 @@ def find_files(folder: Path) -> tuple[list[CorpusFile], dict[str, str]]:
         else:
             found.append(file)
     return found, passed_over
-
-
-def decode(data: bytes, offset: int) -> str:
-    """Strict UTF-8.
-
-    Args:
-        data: bytes of a file.
-        offset: where in the (decompressed) file they start, for the message.
-
-    Raises:
-        BadFileError: they are not UTF-8, or hold a NUL byte as only binary files do.
-    """
-    if offset == 0:
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise BadFileError("It is UTF-16, not UTF-8: byte-order mark at byte 0.")
-        data_start = 3 if data.startswith(b"\xef\xbb\xbf") else 0
-    else:
-        data_start = 0
-    try:
-        text = data[data_start:].decode("utf-8")
-    except UnicodeDecodeError as error:
-        position = data_start + error.start
-        raise BadFileError(
-            f"It is not UTF-8: {error.reason}, 0x{data[position]:02x} at byte {offset + position}."
-        ) from error
-    nul = data.find(0)
-    if nul >= 0:
-        raise BadFileError(f"It is a binary file: NUL at byte {offset + nul}.")
-    return text
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -102,12 +109,24 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield here / name
 
 
-def _describe(path: Path, folder: Path) -> CorpusFile:
+def _matches_one(parts: tuple[str, ...], globs: Sequence[str]) -> bool:
+    return any(_matches(parts, tuple(glob.split("/"))) for glob in globs)
+
+
+def _matches(parts: tuple[str, ...], glob: tuple[str, ...]) -> bool:
+    if not glob:
+        return not parts
+    if glob[0] == "**":
+        return any(_matches(parts[start:], glob[1:]) for start in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], glob[0]) and _matches(parts[1:], glob[1:])
+
+
+def _describe(path: Path, folder: Path, decoding: Decoding) -> CorpusFile:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
     # A name that is not UTF-8 is legal on Linux but cannot be written into a table.
     name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", errors="replace")
-    return CorpusFile(path, name, suffixes[-1] if suffixes else "", compression)
+    return CorpusFile(path, name, suffixes[-1] if suffixes else "", compression, decoding)
 
 
 def _about_link(path: Path, folder: Path) -> str:
@@ -126,5 +145,7 @@ def _decompress(raw: BinaryIO, compression: str) -> BinaryIO:
         case ".bz2":
             return cast(BinaryIO, bz2.BZ2File(raw))
         case ".zst":
+            import pyarrow as pa
+
             return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(raw, "zstd")))
     return raw

@@ -1,8 +1,17 @@
-"""Parquet and Arrow files."""
+"""Parquet and Arrow files.
 
+What they can ask of memory is bounded by their writer, not by the size of the file: a page of Parquet (1 MB
+unless the writer was told otherwise) with its dictionary, or a record batch of a compressed Arrow file, must
+be held whole. Row groups and uncompressed record batches may be of any size.
+"""
+
+from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
@@ -10,10 +19,14 @@ import pyarrow.parquet
 from pydantic import BaseModel, ConfigDict
 
 from prolepsis.text.corpus.files import BadFileError, CorpusFile
-from prolepsis.text.corpus.readers.base import BATCH_CHARACTERS, BATCH_DOCUMENTS, CorpusReader, column_index
+from prolepsis.text.corpus.readers import base
+from prolepsis.text.corpus.readers.base import CorpusReader, column_index, megabytes
+
+_FILE_BEGINNING = b"ARROW1\0\0"
+_MAX_DISTINCT_BYTES = 64_000_000
 
 
-class ParquetReaderConfig(BaseModel):
+class TableReaderConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     text_column: str = "text"
@@ -22,72 +35,169 @@ class ParquetReaderConfig(BaseModel):
     """Text or whole numbers, a document's key; where the column is absent, the row number is."""
 
 
-class ParquetReader(CorpusReader):
-    """A Parquet file, some rows of a row group at a time."""
+class _TableReader(CorpusReader):
+    """What readers of Arrow's record batches share."""
 
-    Config = ParquetReaderConfig
-    suffixes = (".parquet",)
+    Config = TableReaderConfig
+    suffixes: ClassVar[tuple[str, ...]]
 
-    def __init__(self, config: ParquetReaderConfig) -> None:
+    def __init__(self, config: TableReaderConfig) -> None:
         self._config = config
 
-    def read(self, file: CorpusFile, max_document_bytes: int) -> Iterator[pl.DataFrame]:
-        if file.compression:
-            raise BadFileError("A Parquet file compresses itself; decompress it first.")
-        with pyarrow.parquet.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20) as table:
-            text, key = self._columns(table.schema_arrow)
-            first_row = 1
-            columns = [text] if key is None else [text, key]
-            for batch in table.iter_batches(_rows_at_a_time(table.metadata), columns=columns):
-                batch.validate(full=True)  # a foreign file's strings may not be UTF-8
-                yield self._documents(batch, first_row, key)
-                first_row += batch.num_rows
+    @abstractmethod
+    def _batches(self, file: CorpusFile) -> Iterator[pa.RecordBatch]:
+        """Batches with the text column and, where there is a usable one, the id column."""
 
-    def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
+    def read(self, file: CorpusFile, max_document_bytes: int) -> Iterator[pl.DataFrame]:
+        first_row = 1
+        for batch in self._batches(file):
+            for part in _parts(batch, self._config.text_column, first_row, max_document_bytes):
+                yield self._documents(part, first_row)
+                first_row += part.num_rows
+
+    def _columns(self, schema: pa.Schema) -> list[str]:
         text = self._config.text_column
         column_index(schema.names, text)
         kind = schema.field(text).type
         if not _is_text(kind):
             raise BadFileError(f"The column {text!r} is {kind}, not text.")
         key = self._config.id_column
-        usable = key in schema.names and (
-            _is_text(schema.field(key).type) or _is_integer(schema.field(key).type)
-        )
-        return text, key if usable else None
+        usable = key != text and key in schema.names and _is_key(schema.field(key).type)
+        return [text, key] if usable else [text]
 
-    def _documents(self, batch: pa.RecordBatch, first_row: int, key: str | None) -> pl.DataFrame:
-        frame = pl.DataFrame(pl.from_arrow(batch))
-        rows = pl.int_range(first_row, first_row + frame.height, eager=True).cast(pl.String)
-        keys = rows if key is None else frame[key].cast(pl.String).fill_null(rows)
-        return pl.DataFrame({"key": keys, "text": frame[self._config.text_column]})
+    def _documents(self, batch: pa.RecordBatch, first_row: int) -> pl.DataFrame:
+        rows = pl.int_range(first_row, first_row + batch.num_rows, eager=True).cast(pl.String)
+        key = self._config.id_column
+        if key in batch.schema.names:
+            keys = _plain(batch.column(key)).cast(pl.String).fill_null(rows)
+        else:
+            keys = rows
+        return pl.DataFrame({"key": keys, "text": _plain(batch.column(self._config.text_column))})
 
 
-class ArrowReader(ParquetReader):
-    """An Arrow file, of the file (Feather) or the stream format."""
+class ParquetReader(_TableReader):
+    """A Parquet file, some rows of a row group at a time."""
+
+    suffixes = (".parquet",)
+
+    def _batches(self, file: CorpusFile) -> Iterator[pa.RecordBatch]:
+        if file.compression:
+            raise BadFileError("A Parquet file compresses itself; decompress it first.")
+        with pyarrow.parquet.ParquetFile(file.path) as table:
+            columns = self._columns(table.schema_arrow)
+            rows = _rows_at_a_time(table.metadata)
+            repeated = columns[:1] if _may_repeat(table.metadata, columns[0]) else None
+        with pyarrow.parquet.ParquetFile(
+            file.path, pre_buffer=False, buffer_size=1 << 20, read_dictionary=repeated
+        ) as table:
+            yield from table.iter_batches(rows, columns=columns)
+
+
+class ArrowReader(_TableReader):
+    """An Arrow file, of the file format (Feather 2) or the stream format."""
 
     suffixes = (".arrow", ".feather", ".ipc")
 
-    def read(self, file: CorpusFile, max_document_bytes: int) -> Iterator[pl.DataFrame]:
-        with file.open() as stream:
-            table = pyarrow.ipc.open_stream(stream)
-            key = self._columns(table.schema)[1]
-            first_row = 1
-            for batch in table:
-                batch.validate(full=True)
-                yield self._documents(batch, first_row, key)
-                first_row += batch.num_rows
+    def _batches(self, file: CorpusFile) -> Iterator[pa.RecordBatch]:
+        with _opened(file) as source:
+            schema = _arrow_table(source, file).schema
+        columns = self._columns(schema)
+        options = pyarrow.ipc.IpcReadOptions(included_fields=[schema.names.index(name) for name in columns])
+        with _opened(file) as source:
+            table = _arrow_table(source, file, options)
+            if isinstance(table, pyarrow.ipc.RecordBatchStreamReader):
+                yield from table
+            else:
+                yield from (table.get_batch(index) for index in range(table.num_record_batches))
 
 
-def _rows_at_a_time(metadata: Any) -> int:
+@contextmanager
+def _opened(file: CorpusFile) -> Iterator[pa.NativeFile]:
+    """The file, mapped into memory rather than read where it is not compressed as a whole."""
+    if file.compression:
+        with file.open() as stream, pa.PythonFile(stream, mode="r") as source:
+            yield source
+    elif file.path.stat().st_size == 0:
+        raise BadFileError("It is empty, which not even an Arrow file without rows is.")
+    else:
+        with pa.memory_map(str(file.path)) as source:
+            yield source
+
+
+def _arrow_table(
+    source: pa.NativeFile, file: CorpusFile, options: pyarrow.ipc.IpcReadOptions | None = None
+) -> Any:
+    """A reader of the record batches of either format."""
+    beginning = source.read(len(_FILE_BEGINNING))
+    source.seek(0)
+    if beginning != _FILE_BEGINNING:
+        return pyarrow.ipc.open_stream(source, options=options)
+    if file.compression:
+        raise BadFileError(
+            f"Arrow's file format is read from its end; decompress the {file.compression} first."
+        )
+    return pyarrow.ipc.open_file(source, options=options)
+
+
+def _parts(
+    batch: pa.RecordBatch, text: str, first_row: int, max_document_bytes: int
+) -> Iterator[pa.RecordBatch]:
+    """Divides a batch as `base.batches` does documents; nothing is copied."""
+    for start in range(0, batch.num_rows, base.BATCH_DOCUMENTS):
+        rows = batch.slice(start, base.BATCH_DOCUMENTS)
+        rows.validate(full=True)  # a foreign file's strings may not be UTF-8
+        sizes = _sizes(rows.column(text))
+        if sizes.max() > max_document_bytes:
+            row = first_row + start + int(sizes.argmax())
+            raise BadFileError(f"The text of row {row} is larger than {megabytes(max_document_bytes)}.")
+        ends = np.cumsum(sizes)
+        begin = 0
+        while begin < rows.num_rows:
+            limit = ends[begin] + base.BATCH_CHARACTERS
+            end = int(np.searchsorted(ends, limit, side="right"))
+            yield rows.slice(begin, end - begin)
+            begin = end
+
+
+def _sizes(texts: pa.Array) -> npt.NDArray[np.int64]:
+    """How many bytes each text has."""
+    if pa.types.is_dictionary(texts.type):
+        distinct = np.append(_sizes(texts.dictionary), 0)  # the last one is for nulls
+        sizes: npt.NDArray[np.int64] = distinct[texts.indices.fill_null(-1).to_numpy()]
+        return sizes
+    # Arrow has no length of string views; polars takes all kinds of strings over without copying them.
+    return pl.Series(pl.from_arrow(texts)).str.len_bytes().fill_null(0).cast(pl.Int64).to_numpy()
+
+
+def _plain(column: pa.Array) -> pl.Series:
+    values = pl.Series(pl.from_arrow(column))
+    return values.cast(pl.String) if pa.types.is_dictionary(column.type) else values
+
+
+def _rows_at_a_time(metadata: pyarrow.parquet.FileMetaData) -> int:
     """How many rows of a Parquet file make a batch, by the size of its rows on average."""
     total = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
     row = max(1, total // max(1, metadata.num_rows))
-    return int(min(BATCH_DOCUMENTS, max(1, BATCH_CHARACTERS // row)))
+    return int(min(base.BATCH_DOCUMENTS, max(1, base.BATCH_CHARACTERS // row)))
+
+
+def _may_repeat(metadata: pyarrow.parquet.FileMetaData, text: str) -> bool:
+    """Whether the texts take so little space that long ones may lie in the file once and in rows often.
+
+    They are then kept as numbers of distinct texts, which the library collects for a whole row group.
+    """
+    column = metadata.schema.names.index(text)
+    chunks = [metadata.row_group(index).column(column) for index in range(metadata.num_row_groups)]
+    return all(
+        chunk.total_uncompressed_size < min(_MAX_DISTINCT_BYTES, 256 * chunk.num_values) for chunk in chunks
+    )
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _is_integer(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind))
+def _is_key(kind: pa.DataType) -> bool:
+    return _is_text(kind) or bool(pa.types.is_integer(kind))

@@ -7,7 +7,7 @@ from typing import BinaryIO, ClassVar
 import polars as pl
 from pydantic import BaseModel
 
-from prolepsis.text.corpus.files import BadFileError, CorpusFile, decode
+from prolepsis.text.corpus.files import BadFileError, CorpusFile
 
 BATCH_DOCUMENTS = 4096
 BATCH_CHARACTERS = 8_000_000
@@ -71,14 +71,12 @@ def whole(stream: BinaryIO, max_bytes: int) -> bytes:
 
 
 def text_lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, str]]:
-    """The lines of a stream with their numbers, from 1."""
-    offset = 0
+    """The lines of a stream of UTF-8 with their numbers, from 1, and their line ends."""
     number = 1
     while line := stream.readline(max_bytes + 1):
         if len(line) > max_bytes:
-            raise BadFileError(f"Line {number}, at byte {offset}, is longer than {megabytes(max_bytes)}.")
-        yield number, decode(line, offset)
-        offset += len(line)
+            raise BadFileError(f"Line {number} is longer than {megabytes(max_bytes)}.")
+        yield number, line.decode()
         number += 1
 
 

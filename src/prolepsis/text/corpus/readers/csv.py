@@ -35,7 +35,7 @@ class CsvReader(CorpusReader):
         delimiter = self._config.delimiter or ("\t" if file.suffix == ".tsv" else ",")
         # The limit is the csv module's own, for the process; it keeps an open quote from eating the file.
         csv.field_size_limit(max_document_bytes)
-        with file.open() as stream:
+        with file.open_text() as stream:
             lines = (line for _, line in text_lines(stream, max_document_bytes))
             rows = csv.reader(lines, delimiter=delimiter, strict=True)
             try:

@@ -30,7 +30,7 @@ class JsonLinesReader(CorpusReader):
         self._config = config
 
     def read(self, file: CorpusFile, max_document_bytes: int) -> Iterator[pl.DataFrame]:
-        with file.open() as stream:
+        with file.open_text() as stream:
             yield from batches(self._documents(stream, max_document_bytes))
 
     def _documents(self, stream: BinaryIO, max_document_bytes: int) -> Iterator[Document]:

@@ -6,7 +6,7 @@ from typing import BinaryIO, Literal
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
-from prolepsis.text.corpus.files import BadFileError, CorpusFile, decode
+from prolepsis.text.corpus.files import BadFileError, CorpusFile
 from prolepsis.text.corpus.readers.base import CorpusReader, Document, batches, megabytes, text_lines, whole
 
 
@@ -27,10 +27,10 @@ class TextReader(CorpusReader):
         self._unit = config.unit
 
     def read(self, file: CorpusFile, max_document_bytes: int) -> Iterator[pl.DataFrame]:
-        with file.open() as stream:
+        with file.open_text() as stream:
             match self._unit:
                 case "file":
-                    yield from batches([("", decode(whole(stream, max_document_bytes), 0))])
+                    yield from batches([("", whole(stream, max_document_bytes).decode())])
                 case "line":
                     yield from batches(_not_blank(text_lines(stream, max_document_bytes)))
                 case "paragraph":
