@@ -74,8 +74,8 @@ _WHOLE_ENGLISH = """
     Sen. St. vs. a.m. p.m.
 """
 _WHOLE_SPANISH = """
-    n° °C EE. UU. aprox. dna. dpto. ej. esq. pág. p.ej. Ud. Vd. Uds. Vds. vol. a.C. a.J.C. d.C. d.J.C. apdo. Av.
-    Avda. Cía. Dr. Dra. EE.UU. Ee.Uu. etc. fig. Gob. Gral. Ing. J.C. km/h Lic. m.n. núm. P.D. Prof.
+    n° °C EE. UU. aprox. dna. dpto. ej. esq. pág. p.ej. Ud. Vd. Uds. Vds. vol. a.C. a.J.C. d.C. d.J.C.
+    apdo. Av. Avda. Cía. Dr. Dra. EE.UU. Ee.Uu. etc. fig. Gob. Gral. Ing. J.C. km/h Lic. m.n. núm. P.D. Prof.
     Profa. q.e.p.d. S.A. S.L. S.R.L. s.s.s. Sr. Sra. Srta.
 """
 _WHOLE_FRENCH = """
