@@ -2,12 +2,14 @@ import bz2
 import gzip
 import lzma
 import os
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from prolepsis.text.corpus.files import BadFileError, CorpusFile, decode, find_files
+from prolepsis.text.corpus.files import CorpusFile, FileReport, find_files
 
 TEXT = "Ein Wort, zwei Wörter, drei.\n".encode() * 100
 
@@ -72,6 +74,34 @@ def test_a_pipe_is_passed_over_and_does_not_hang_the_run(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("include", "exclude", "names"),
+    [
+        (["**/*"], [], ["a.txt", "news/2020/c.jsonl", "news/b.jsonl.gz"]),
+        (["*.txt"], [], ["a.txt"]),
+        (["**/*.jsonl*"], [], ["news/2020/c.jsonl", "news/b.jsonl.gz"]),
+        (["news/*"], [], ["news/b.jsonl.gz"]),
+        (["news/**"], ["**/2020/*"], ["news/b.jsonl.gz"]),
+        (["news/20[0-2]?/c.*", "?.txt"], [], ["a.txt", "news/2020/c.jsonl"]),
+        (["a.txt"], ["a.*"], []),
+        (["A.TXT"], [], []),
+    ],
+)
+def test_globs_say_which_files_are_wanted(
+    include: list[str], exclude: list[str], names: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "news/2020").mkdir(parents=True)
+    write(tmp_path, a__txt=b"")
+    write(tmp_path / "news", b__jsonl__gz=b"")
+    write(tmp_path / "news/2020", c__jsonl=b"")
+    (tmp_path / "link.csv").symlink_to("a.txt")
+
+    found, passed_over = find_files(tmp_path, include, exclude)
+
+    assert [file.name for file in found] == names
+    assert set(passed_over) == ({"link.csv"} if include == ["**/*"] else set())
+
+
+@pytest.mark.parametrize(
     ("compression", "compress"),
     [
         ("", lambda data: data),
@@ -81,7 +111,9 @@ def test_a_pipe_is_passed_over_and_does_not_hang_the_run(tmp_path: Path) -> None
         (".zst", lambda data: pa.compress(data, codec="zstd", asbytes=True)),
     ],
 )
-def test_every_compression_gives_the_bytes_back(compression: str, compress, tmp_path: Path) -> None:
+def test_every_compression_gives_the_bytes_back(
+    compression: str, compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     path = tmp_path / "file"
     # Two members one after the other, as concatenated archives have them.
     path.write_bytes(compress(TEXT) + compress(TEXT))
@@ -90,21 +122,17 @@ def test_every_compression_gives_the_bytes_back(compression: str, compress, tmp_
         assert list(iter(stream.readline, b"")) == (TEXT * 2).splitlines(keepends=True)
 
 
-def test_bytes_that_are_not_utf8_are_named_with_their_place_in_the_file() -> None:
-    with pytest.raises(BadFileError, match=r"0xe9 at byte 1002"):
-        decode(b"ab\xe9 cd", offset=1000)
+def test_reading_a_file_again_starts_its_report_again(tmp_path: Path) -> None:
+    write(tmp_path, a__txt="Wörter".encode("cp1252"))
+    (file,) = find_files(tmp_path)[0]
+    for _ in range(2):
+        with file.open_text() as stream:
+            assert stream.read() == "Wörter".encode()
+        assert file.report == FileReport(encodings={"cp1252"}, num_bytes=6)
 
 
-def test_a_nul_byte_marks_a_binary_file() -> None:
-    with pytest.raises(BadFileError, match="binary file: NUL at byte 7"):
-        decode(b"ab\x00", offset=5)
+def test_a_file_goes_to_another_process_without_its_reader(tmp_path: Path) -> None:
+    write(tmp_path, a__txt=b"text")
+    (file,) = find_files(tmp_path)[0]
 
-
-def test_utf16_is_named_as_such() -> None:
-    with pytest.raises(BadFileError, match="UTF-16"):
-        decode("hello".encode("utf-16"), offset=0)
-
-
-def test_the_byte_order_mark_of_utf8_is_no_part_of_the_text() -> None:
-    assert decode(b"\xef\xbb\xbfhello", offset=0) == "hello"
-    assert decode("\ufeffhello".encode(), offset=3) == "\ufeffhello"
+    assert pickle.loads(pickle.dumps(file)) == file

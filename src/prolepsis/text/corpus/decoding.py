@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 BLOCK_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 16
+_LONG_WORD = 40
 UTF8 = "utf-8"
 
 _NOT_ASCII = re.compile(rb"[\x80-\xff]+")
@@ -213,8 +214,9 @@ class Utf8Stream(io.RawIOBase):
         declared = _codec(self._declared) if self._declared is not None else None
         if declared is not None and declared != UTF8:
             return declared
-        # Some words before it help where there are few of them.
-        guess = _guess(block[max(0, start - 1000) : start] + sample)
+        # From the beginning of the word: more ASCII before it would drown what tells encodings apart.
+        word = max(block.rfind(space, 0, start) for space in (b" ", b"\n")) + 1
+        guess = _guess(block[max(word, start - _LONG_WORD) : start] + sample)
         if guess is None:
             place = self._report.num_bytes + start
             raise BadFileError(
@@ -290,7 +292,10 @@ def _mostly_utf8(sample: bytes) -> bool:
 
 
 def _guess(sample: bytes) -> str | None:
-    """The encoding that makes the least mess of a sample; of several about equal ones the most common."""
+    """The encoding that makes the least mess of a sample; of several about equal ones the most common.
+
+    Turkish cannot always be told from Western Europe's languages in this way.
+    """
     from charset_normalizer import from_bytes
 
     # The sample ends at a space rather than within a character.

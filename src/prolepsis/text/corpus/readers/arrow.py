@@ -99,16 +99,15 @@ class ArrowReader(_TableReader):
     suffixes = (".arrow", ".feather", ".ipc")
 
     def _batches(self, file: CorpusFile) -> Iterator[pa.RecordBatch]:
+        # To let the library pick columns would make it read a whole record batch instead of mapping it.
         with _opened(file) as source:
-            schema = _arrow_table(source, file).schema
-        columns = self._columns(schema)
-        options = pyarrow.ipc.IpcReadOptions(included_fields=[schema.names.index(name) for name in columns])
-        with _opened(file) as source:
-            table = _arrow_table(source, file, options)
+            table = _arrow_table(source, file)
+            columns = self._columns(table.schema)
             if isinstance(table, pyarrow.ipc.RecordBatchStreamReader):
-                yield from table
+                yield from (batch.select(columns) for batch in table)
             else:
-                yield from (table.get_batch(index) for index in range(table.num_record_batches))
+                for index in range(table.num_record_batches):
+                    yield table.get_batch(index).select(columns)
 
 
 @contextmanager
@@ -124,19 +123,17 @@ def _opened(file: CorpusFile) -> Iterator[pa.NativeFile]:
             yield source
 
 
-def _arrow_table(
-    source: pa.NativeFile, file: CorpusFile, options: pyarrow.ipc.IpcReadOptions | None = None
-) -> Any:
+def _arrow_table(source: pa.NativeFile, file: CorpusFile) -> Any:
     """A reader of the record batches of either format."""
     beginning = source.read(len(_FILE_BEGINNING))
     source.seek(0)
     if beginning != _FILE_BEGINNING:
-        return pyarrow.ipc.open_stream(source, options=options)
+        return pyarrow.ipc.open_stream(source)
     if file.compression:
         raise BadFileError(
             f"Arrow's file format is read from its end; decompress the {file.compression} first."
         )
-    return pyarrow.ipc.open_file(source, options=options)
+    return pyarrow.ipc.open_file(source)
 
 
 def _parts(
