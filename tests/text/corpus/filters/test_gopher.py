@@ -26,7 +26,7 @@ def build(plugin: Any, **config: Any) -> DocumentFilter:
 
 def measured(
     plugin: type[DocumentFilter], text: str, documents: Documents, **config: Any
-) -> tuple[str | None, float | None]:
+) -> tuple[object, object]:
     judged = build(plugin, **config).judge(documents(text))
     return judged["reason"][0], judged["score"][0]
 

@@ -40,6 +40,9 @@ def apply_rules(documents: pl.DataFrame, measures: pl.DataFrame, rules: Sequence
         measures: a row per document with the columns the rules speak of.
         rules: in the order in which they are asked.
     """
-    reason = pl.coalesce(pl.when(rule.drops).then(pl.lit(rule.reason)) for rule in rules)
-    score = pl.coalesce(pl.when(rule.drops).then(rule.measure.cast(pl.Float64)) for rule in rules)
+    reason = pl.lit(None, dtype=pl.String)
+    score = pl.lit(None, dtype=pl.Float64)
+    for rule in reversed(rules):
+        reason = pl.when(rule.drops).then(pl.lit(rule.reason)).otherwise(reason)
+        score = pl.when(rule.drops).then(rule.measure.cast(pl.Float64)).otherwise(score)
     return documents.with_columns(measures.select(reason=reason, score=score))
