@@ -112,8 +112,8 @@ def write_token_shards(directory: Path, stream: TokenStream) -> None:
         key = fingerprint([FORMAT_VERSION, stream.tokenizer_hash, stream.vocabulary_size, part.key])
         if _key_of(parts[-1]) != key:
             with atomic_directory(parts[-1]) as temporary:
-                splits = _write_part(temporary, number, part, stream.vocabulary_size)
-                write_json(temporary / _PART_FILE, {"key": key, "splits": splits})
+                shards = _write_part(temporary, number, part, stream.vocabulary_size)
+                write_json(temporary / _PART_FILE, {"key": key, "splits": shards})
     splits = _splits_of(parts)
     if not splits:
         raise ProlepsisError(
