@@ -71,7 +71,7 @@ def test_the_same_corpus_gives_the_same_files(project) -> None:
         files = sorted(file for folder in folders for file in folder.rglob("*") if file.is_file())
         contents.append({file: file.read_bytes() for file in files})
 
-    assert len(contents[0]) == 5
+    assert len(contents[0]) == 8
     assert contents[0] == contents[1]
 
 

@@ -61,7 +61,7 @@ def ids(manifest: dict[str, Any], kind: str) -> list[str]:
 def test_the_corpus_comes_in_four_formats_and_is_described_by_its_manifest(demo, manifest) -> None:
     names = [name for name, _ in demo[0]]
 
-    assert {name.split(".", 1)[1] for name in names} == {"parquet", "jsonl.gz", "txt", "html"}
+    assert {name.split(".", 1)[1] for name in names} == {"parquet", "jsonl.gz", "txt", "txt.gz", "html"}
     assert manifest["counts"] == {
         "exact_duplicates": 60,
         "near_duplicates": 60,
@@ -138,11 +138,11 @@ def test_invisible_characters_leave_no_trace(manifest, ingested) -> None:
     assert len(kept) >= 0.9 * len(ids(manifest, "control_characters"))
 
 
-def test_the_damaged_file_is_set_aside_with_the_byte(manifest, ingested) -> None:
+def test_the_damaged_file_is_set_aside_with_the_reason(manifest, ingested) -> None:
     _, _, set_aside = ingested
 
     assert set_aside["file"].to_list() == ids(manifest, "damaged_files")
-    assert set_aside["reason"].to_list() == ["It is not UTF-8: invalid continuation byte, 0xe8 at byte 4."]
+    assert set_aside["reason"].str.contains("ended before the end-of-stream marker").all()
 
 
 def test_the_furniture_of_web_pages_is_not_taken_for_text(ingested) -> None:

@@ -19,7 +19,7 @@ PRESETS: dict[str, list[dict[str, Any]]] = {
     # What is lowered counts length and punctuation, which are no signs of spam in a book.
     "books": [
         {"plugin": "language"},
-        {"plugin": "gopher_repetition"},
+        {"plugin": "gopher_repetition", "config": {"top_ngrams_must_recur": True}},
         {
             "plugin": "gopher_quality",
             "config": {
