@@ -11,7 +11,7 @@ from prolepsis.text.corpus.decoding import BadFileError, Decoding, FileReport, U
 # A sentence each with characters of its own, in the encodings in which such texts were kept.
 SENTENCES = {
     "en": "The café on the corner was naïve about its résumé, and the façade was painted in the old style.",
-    "fr": "Le renard brun saute par-dessus le chien pendant que les élèves, très étonnés, regardent à côté.",
+    "fr": "Les élèves, très étonnés, regardent à côté de la fenêtre. C'était l'été, où l'on espère ça.",
     "es": "El zorro marrón salta mientras los niños miran. ¿Qué pasó después? Mañana será otro día, ¡ojalá!",
     "de": "Der braune Fuchs springt über den faulen Hund. Größe und Maß, schön und übel.",
     "pl": "Szybki brązowy lis przeskakuje nad leniwym psem. Później wszyscy poszli spać, bo było ciemno.",

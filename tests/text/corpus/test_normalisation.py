@@ -23,7 +23,8 @@ TEXTS = st.text(
 
 
 def normalise(text: str, **config: object) -> str:
-    return normalised(pl.Series([text]), NormalisationConfig(**config)).item()
+    clean: str = normalised(pl.Series([text]), NormalisationConfig.model_validate(config)).item()
+    return clean
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def _sizes(texts: pa.Array) -> npt.NDArray[np.int64]:
     """How many bytes each text has."""
     if pa.types.is_dictionary(texts.type):
         distinct = np.append(_sizes(texts.dictionary), 0)  # the last one is for nulls
-        sizes: npt.NDArray[np.int64] = distinct[texts.indices.fill_null(-1).to_numpy()]
+        sizes: npt.NDArray[np.int64] = distinct[texts.indices.cast(pa.int64()).fill_null(-1).to_numpy()]
         return sizes
     # Arrow has no length of string views; polars takes all kinds of strings over without copying them.
     return pl.Series(pl.from_arrow(texts)).str.len_bytes().fill_null(0).cast(pl.Int64).to_numpy()

@@ -56,8 +56,8 @@ class HtmlReaderConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     selector: str | None = None
-    """A CSS selector; each element that it matches is a document, with all its text (`article`). Without it
-    the page is one, without its navigation, forms and other furniture."""
+    """A CSS selector (`article`); each element that it matches is a document. Without it the page is one:
+    what is left of it without navigation, forms, lists of links and other furniture."""
 
 
 class HtmlReader(CorpusReader):

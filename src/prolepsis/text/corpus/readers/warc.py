@@ -4,7 +4,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -57,7 +57,7 @@ class WarcReader(CorpusReader):
         number = 0
         try:
             for record in ArchiveIterator(
-                stream,
+                cast(BinaryIO, _Counted(stream)),
                 parse_http=False,
                 max_header_len=_MAX_HEADER_BYTES,
                 stream_detect=False,
@@ -86,6 +86,22 @@ class WarcReader(CorpusReader):
         if self._by_url:
             return record.headers.get("WARC-Target-URI") or ""
         return (record.record_id or "").removeprefix("<urn:uuid:").removesuffix(">")
+
+
+class _Counted:
+    """A stream that can tell its place, which the library asks for and streams of zstd cannot."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._place = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self._place += len(data)
+        return data
+
+    def tell(self) -> int:
+        return self._place
 
 
 def _is_page(record: "WarcRecord") -> bool:
