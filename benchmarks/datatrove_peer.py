@@ -1,16 +1,16 @@
-"""datatrove's side of `datatrove_filters.py`: runs in an environment of its own, where prolepsis is not.
+"""datatrove's side of `datatrove_filters.py`, for an environment in which prolepsis is not installed.
 
-    PYTHON benchmarks/datatrove_peer.py DOCUMENTS.jsonl ANSWERS.json
+    PYTHON_WITH_DATATROVE benchmarks/datatrove_peer.py DOCUMENTS.jsonl ANSWERS.json
 
-Reads a line `{"language": ..., "text": ...}` per document, and the settings of each filter and language from
-the first line; writes, for each filter alone and for the four as FineWeb chains them, the reason of each
-document (null where it is kept) and the CPU seconds.
+The first line says which filters to run, and the others hold a document each, with `language`, `source` and
+`text`. The answers hold for each work the reason of every document (null where it is kept) and the CPU
+seconds by source.
 """
 
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -49,46 +49,38 @@ class Dropped:
         self.reasons[document.id] = document.metadata["filter_reason"]
 
 
-def answers(documents: Iterable[dict[str, str]], filters: list[Any], dropped: Dropped) -> list[str | None]:
-    stream: Iterator[Document] = (
-        Document(text=document["text"], id=str(number)) for number, document in enumerate(documents)
-    )
-    count = 0
-    for each in filters:
-        stream = each.run(stream)
-    for _ in stream:
-        count += 1
-    return [dropped.reasons.get(str(number)) for number in range(len(list(documents)))]
+def build(
+    name: str, arguments: dict[str, Any], language: str, stop_words: list[str], dropped: Dropped
+) -> Any:
+    if name != "c4_paragraphs":
+        arguments = {**arguments, "language": language}
+    if name == "gopher_quality":
+        arguments = {**arguments, "stop_words": stop_words}
+    return FILTERS[name](exclusion_writer=dropped, **arguments)
 
 
 def main() -> None:
-    lines = Path(sys.argv[1]).read_text(encoding="utf-8").split("\n")
-    settings = json.loads(lines[0])
-    documents = [json.loads(line) for line in lines[1:] if line]
-    by_language: dict[str, list[dict[str, str]]] = {}
-    for document in documents:
-        by_language.setdefault(document["language"], []).append(document)
-    result: dict[str, Any] = {}
-    for work, names in settings["works"].items():
-        reasons: list[str | None] = []
-        seconds: dict[str, float] = {}
-        for language, group in by_language.items():
-            load_word_tokenizer(language).word_tokenize("Loads the rules.")
+    question = Path(sys.argv[1]).read_text(encoding="utf-8").split("\n")
+    settings = json.loads(question[0])
+    documents = [json.loads(line) for line in question[1:] if line]
+    answers: dict[str, Any] = {work: {"reasons": [], "seconds": {}} for work in settings["works"]}
+    for (source, language), group in groupby(
+        documents, lambda document: (document["source"], document["language"])
+    ):
+        texts = [document["text"] for document in group]
+        load_word_tokenizer(language).word_tokenize("Its rules are loaded before the time is taken.")
+        for work, filters in settings["works"].items():
             dropped = Dropped()
-            filters = [
-                FILTERS[name](
-                    exclusion_writer=dropped,
-                    **({} if name == "c4_paragraphs" else {"language": language}),
-                    **settings["arguments"].get(f"{work}.{name}", {}),
-                    **({"stop_words": settings["stop_words"][language]} if name == "gopher_quality" else {}),
-                )
-                for name in names
-            ]
+            stream = (Document(text=text, id=str(number)) for number, text in enumerate(texts))
+            for each in filters:
+                stop_words = settings["stop_words"][language]
+                stream = build(each["name"], each["arguments"], language, stop_words, dropped).run(stream)
             start = time.process_time()
-            reasons += answers(group, filters, dropped)
-            seconds[language] = time.process_time() - start
-        result[work] = {"reasons": reasons, "seconds": seconds}
-    Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
+            for _ in stream:
+                pass
+            answers[work]["seconds"][source] = time.process_time() - start
+            answers[work]["reasons"] += [dropped.reasons.get(str(number)) for number in range(len(texts))]
+    Path(sys.argv[2]).write_text(json.dumps(answers), encoding="utf-8")
 
 
 if __name__ == "__main__":

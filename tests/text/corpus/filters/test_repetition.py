@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 
 import polars as pl
@@ -80,9 +81,22 @@ def test_no_sizes_and_no_texts_give_no_figures() -> None:
     ],
 )
 def test_parts_that_occurred_before_are_counted(text: str, share: float, characters: int) -> None:
-    documents = pl.DataFrame({"text": ["one", text, "one"]})
+    repeated = repeated_parts(pl.Series(["one", text, "one"]), min_breaks=1)
 
-    repeated = repeated_parts(documents, "line", pl.col("text"), r"\n+")
+    assert repeated.share.tolist() == [0, pytest.approx(share), 0]
+    assert repeated.characters.tolist() == [0, characters, 0]
 
-    assert repeated["line_share"].to_list() == [0, pytest.approx(share), 0]
-    assert repeated["line_characters"].to_list() == [0, characters, 0]
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(["a", "bé", "\n", "\n\n"]), max_size=20).map("".join), max_size=4),
+    st.integers(1, 3),
+)
+def test_parts_are_those_of_a_regular_expression(texts: list[str], min_breaks: int) -> None:
+    repeated = repeated_parts(pl.Series(texts, dtype=pl.String), min_breaks)
+
+    for text, share, characters in zip(texts, repeated.share, repeated.characters, strict=True):
+        parts = re.split(rf"\n{{{min_breaks},}}", text)
+        before = [part for place, part in enumerate(parts) if part in parts[:place]]
+        assert share == len(before) / len(parts)
+        assert characters == len("".join(before))

@@ -153,19 +153,26 @@ class GopherRepetitionFilter(DocumentFilter):
 
     def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
         config = self._config
-        text, length = pl.col("text"), pl.col("length")
-        tokens = tokenize(documents["text"], documents["language"])
+        length = pl.col("length")
+        paragraphs = repeated_parts(documents["text"].str.strip_chars(), min_breaks=2)
+        lines = repeated_parts(documents["text"], min_breaks=1)
         top, duplicate = ngram_characters(
-            tokens, [*config.top_ngrams], [*config.duplicate_ngrams], config.top_ngrams_must_recur
+            tokenize(documents["text"], documents["language"]),
+            [*config.top_ngrams],
+            [*config.duplicate_ngrams],
+            config.top_ngrams_must_recur,
         )
-        measures = documents.select(length=text.str.len_chars()).with_columns(
-            *repeated_parts(documents, "paragraph", text.str.strip_chars(), r"\n{2,}"),
-            *repeated_parts(documents, "line", text, r"\n+"),
-            *(pl.Series(f"top_{n}", column) for n, column in zip(config.top_ngrams, top.T, strict=True)),
-            *(
-                pl.Series(f"duplicate_{n}", column)
+        measures = documents.select(
+            length=pl.col("text").str.len_chars(),
+            paragraph_share=pl.Series(paragraphs.share),
+            paragraph_characters=pl.Series(paragraphs.characters),
+            line_share=pl.Series(lines.share),
+            line_characters=pl.Series(lines.characters),
+            **{f"top_{n}": pl.Series(column) for n, column in zip(config.top_ngrams, top.T, strict=True)},
+            **{
+                f"duplicate_{n}": pl.Series(column)
                 for n, column in zip(config.duplicate_ngrams, duplicate.T, strict=True)
-            ),
+            },
         )
         paragraph_characters = pl.col("paragraph_characters") / length
         line_characters = pl.col("line_characters") / length

@@ -1,41 +1,49 @@
 """How much of a document repeats itself: paragraphs, lines, and runs of tokens."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prolepsis.text.corpus.filters.tokens import Tokens
+from prolepsis.text.corpus.filters.tokens import Tokens, utf8
 
 
-def repeated_parts(documents: pl.DataFrame, name: str, text: pl.Expr, separator: str) -> pl.DataFrame:
-    """Parts of each document that had occurred before in it, for every document.
+@dataclass(frozen=True)
+class RepeatedParts:
+    """What had occurred before in each text.
+
+    Attributes:
+        share: of its parts, float64 `[texts]`.
+        characters: in such parts, int64 `[texts]`.
+    """
+
+    share: npt.NDArray[np.float64]
+    characters: npt.NDArray[np.int64]
+
+
+def repeated_parts(texts: pl.Series, min_breaks: int) -> RepeatedParts:
+    """Finds what repeats an earlier part of its text.
 
     Args:
-        documents: a batch.
-        name: that the columns begin with.
-        text: what is parted.
-        separator: a regular expression.
-
-    Returns:
-        `{name}_share`, of the parts, and `{name}_characters`, the number of characters in them.
+        texts: strings without nulls.
+        min_breaks: how many line ends stand between two parts, at least.
     """
-    # polars splits at literals only; a character that normalisation removes marks the separators.
-    parts = (
-        documents.select(part=text.str.replace_all(separator, "\x1e").str.split("\x1e"))
-        .with_row_index("row")
-        .explode("part", empty_as_null=True)
-        .with_columns(repeated=~pl.struct("row", "part").is_first_distinct())
-    )
-    return (
-        parts.group_by("row", maintain_order=True)
-        .agg(
-            (pl.col("repeated").sum() / pl.len()).alias(f"{name}_share"),
-            pl.col("part").filter("repeated").str.len_chars().sum().alias(f"{name}_characters"),
-        )
-        .drop("row")
-    )
+    from prolepsis.text.corpus.filters.repeats import count_parts
+
+    characters, borders = utf8(texts)
+    most = int(texts.str.count_matches("\n", literal=True).to_numpy().max(initial=0)) + 1
+    counts = np.zeros((len(texts), 3), np.int64)
+    count_parts(characters, borders, min_breaks, _hash_table(most), counts)
+    return RepeatedParts(counts[:, 1] / np.maximum(counts[:, 0], 1), counts[:, 2])
+
+
+def _hash_table(num_keys: int) -> tuple[npt.NDArray[Any], ...]:
+    """Keys, when they were written, and what for; empty, for that many keys at least."""
+    slots = 1 << max(4, (4 * num_keys // 3).bit_length())
+    return np.empty(slots, np.uint64), np.zeros(slots, np.int32), np.empty(slots, np.int32)
 
 
 def ngram_characters(
@@ -57,7 +65,7 @@ def ngram_characters(
         Characters in the most frequent run, `[texts, top_sizes]`, and in repeated runs,
         `[texts, duplicate_sizes]`.
     """
-    from prolepsis.text.corpus.filters.ngrams import count_ngrams
+    from prolepsis.text.corpus.filters.repeats import count_ngrams
 
     largest = max([*top_sizes, *duplicate_sizes], default=0)
     # For each size its column in the result, -1 for none.
@@ -67,12 +75,11 @@ def ngram_characters(
     top = np.zeros((len(tokens.borders) - 1, len(top_sizes)), np.int64)
     duplicate = np.zeros((len(tokens.borders) - 1, len(duplicate_sizes)), np.int64)
     most = int(tokens.counts.max(initial=0))
-    slots = 1 << max(4, (2 * most).bit_length())
     count_ngrams(
         (tokens.borders, tokens.hashes, tokens.lengths),
-        (top_columns, duplicate_columns, top_must_recur),
-        (np.empty(slots, np.uint64), np.full(slots, -1, np.int64), np.empty(slots, np.int32)),
-        np.empty((5, most + 1), np.int32),
+        (min([*top_sizes, *duplicate_sizes], default=1), top_columns, duplicate_columns, top_must_recur),
+        _hash_table(most),
+        np.empty((4, most + 1), np.int32),
         top,
         duplicate,
     )

@@ -1,23 +1,64 @@
-"""How many characters of a text lie in runs of tokens that it repeats, compiled."""
+"""How much of a text lies in lines and runs of tokens that it repeats, compiled."""
 
 from typing import Any
 
 import numba
 import numpy as np
 
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_HASH_START, _HASH_FACTOR = 0xCBF29CE484222325, 0x100000001B3  # FNV-1a, over bytes
+_LINE_FEED = 10
+
 # numba's arrays are `Any` to a checker of types.
 
 
 @numba.njit(cache=True, nogil=True)
-def count_ngrams(tokens: Any, wanted: Any, table: Any, scratch: Any, top: Any, duplicate: Any) -> None:
-    """Goes from runs of one token to longer ones, and looks at those alone whose beginning occurs again.
+def count_parts(characters: Any, borders: Any, min_breaks: int, table: Any, counts: Any) -> None:
+    """Writes for each text how many parts it has, how many had occurred before, and the characters of those.
 
-    A run is known by the place where it first occurs; a run of n tokens by that of its first n - 1 and that
-    of its last token.
+    At least `min_breaks` line ends stand between two parts.
+    """
+    for text in range(len(borders) - 1):
+        position, end = borders[text], borders[text + 1]
+        while position <= end:
+            # A part ends at the end of the text or where enough line ends follow.
+            value = np.uint64(_HASH_START)
+            size = breaks = 0
+            while position < end:
+                byte = characters[position]
+                if byte == _LINE_FEED:
+                    breaks = _num_line_feeds(characters, position, end)
+                    if breaks >= min_breaks:
+                        break
+                value = (value ^ np.uint64(byte)) * np.uint64(_HASH_FACTOR)
+                size += byte & 0xC0 != 0x80  # the first byte of a character
+                position += 1
+            number = counts[text, 0]
+            counts[text, 0] += 1
+            if _first_place(value, number, table, text + 1) != number:
+                counts[text, 1] += 1
+                counts[text, 2] += size
+            position += max(breaks, 1) if position < end else 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _num_line_feeds(characters: Any, position: int, end: int) -> int:
+    start = position
+    while position < end and characters[position] == _LINE_FEED:
+        position += 1
+    return position - start
+
+
+@numba.njit(cache=True, nogil=True)
+def count_ngrams(tokens: Any, wanted: Any, table: Any, scratch: Any, top: Any, duplicate: Any) -> None:
+    """Goes from runs of the fewest tokens to longer ones, and looks at those alone whose beginning recurs.
+
+    A run is known by the place where it first occurs; a longer run by that of all but its last token, and
+    that token.
     """
     borders, hashes, lengths = tokens
-    top_columns, duplicate_columns, top_must_recur = wanted
-    words, runs, active, counts, ends = scratch
+    first, top_columns, duplicate_columns, top_must_recur = wanted
+    runs, active, counts, ends = scratch
     stamp = 0
     for text in range(len(borders) - 1):
         start, size = borders[text], borders[text + 1] - borders[text]
@@ -26,23 +67,26 @@ def count_ngrams(tokens: Any, wanted: Any, table: Any, scratch: Any, top: Any, d
             active[position] = position
             ends[position + 1] = ends[position] + lengths[start + position]
         num_active = size
-        for n in range(1, min(len(top_columns) - 1, size) + 1):
+        for n in range(first, min(len(top_columns) - 1, size) + 1):
             stamp += 1
             num_left = 0
             for index in range(num_active):
                 position = active[index]
                 if position + n > size:
                     break
-                key = hashes[start + position]
-                if n > 1:
-                    key = np.uint64(runs[position]) << np.uint64(32) | np.uint64(words[position + n - 1])
+                key = np.uint64(0)
+                if n > first:
+                    key = (
+                        np.uint64(runs[position]) * np.uint64(_MULTIPLIER) + hashes[start + position + n - 1]
+                    )
+                else:
+                    for token in range(start + position, start + position + n):
+                        key = key * np.uint64(_MULTIPLIER) + hashes[token]
                 place = _first_place(key, position, table, stamp)
                 runs[position] = place
                 counts[place] = 1 if place == position else counts[place] + 1
                 active[num_left] = position
                 num_left += 1
-            if n == 1:
-                words[:size] = runs[:size]
             num_active = _keep_repeated(active, num_left, runs, counts)
             if top_columns[n] >= 0:
                 place, count = _most_frequent(active, num_active, runs, counts)
