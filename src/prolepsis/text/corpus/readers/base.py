@@ -64,6 +64,7 @@ def _frame(rows: list[Document]) -> pl.DataFrame:
 
 
 def whole(stream: BinaryIO, max_bytes: int) -> bytes:
+    """All that a stream holds, as one document may hold it."""
     content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise BadFileError(f"As one document it is larger than {megabytes(max_bytes)}.")
@@ -81,12 +82,14 @@ def text_lines(stream: BinaryIO, max_bytes: int) -> Iterator[tuple[int, str]]:
 
 
 def column_index(columns: list[str], wanted: str) -> int:
+    """The place of a column of a table."""
     if wanted not in columns:
         raise BadFileError(f"There is no column {wanted!r}; there is {listed(columns)}.")
     return columns.index(wanted)
 
 
 def listed(names: Iterable[object]) -> str:
+    """The first few names, as messages give them."""
     shown = ", ".join(repr(str(name))[:40] for name in list(names)[:8])
     return shown or "none"
 
