@@ -245,7 +245,7 @@ def _boilerplate(draw: Draw) -> str:
 
 
 def _too_short(draw: Draw) -> str:
-    nothing = ("There is nothing on page", "Rien n'est écrit à la page", "No hay nada en la página")
+    nothing = ("There is nothing on page", "Rien n'est dit en page", "No hay nada en la página")
     return f"{draw.choice(nothing)} {draw.randrange(10, 100_000)}."
 
 
@@ -382,6 +382,6 @@ def _entry(item: _Item) -> dict[str, str]:
     if item.original is not None:
         entry["of"] = item.original.id
     if item.clean:
-        clean = pl.select(normalised(pl.lit(item.clean))).item()
+        clean = normalised(pl.Series([item.clean])).item()
         entry["sha256"] = hashlib.sha256(clean.encode()).hexdigest()
     return entry

@@ -91,10 +91,6 @@ def test_nulls_stay_and_the_name_too() -> None:
     assert texts.to_list() == [None, "a", "é"]
 
 
-def test_an_expression_is_normalised_as_a_column_is() -> None:
-    assert pl.select(normalised(pl.lit("a\rb"))).item() == "a\nb"
-
-
 def test_composition_leaves_out_no_character_that_it_would_change() -> None:
     every = pl.Series([chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000])
     kept = every.filter(~every.str.contains(r"[\s\p{C}]"))

@@ -1,6 +1,6 @@
 """One way of writing the same text: composed, line ends alike, nothing misread, nothing invisible."""
 
-from typing import Literal, overload
+from typing import Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -79,17 +79,7 @@ class NormalisationConfig(BaseModel):
 DEFAULT_NORMALISATION = NormalisationConfig()
 
 
-@overload
-def normalised(texts: pl.Series, config: NormalisationConfig = ...) -> pl.Series: ...
-
-
-@overload
-def normalised(texts: pl.Expr, config: NormalisationConfig = ...) -> pl.Expr: ...
-
-
-def normalised(
-    texts: pl.Series | pl.Expr, config: NormalisationConfig = DEFAULT_NORMALISATION
-) -> pl.Series | pl.Expr:
+def normalised(texts: pl.Series, config: NormalisationConfig = DEFAULT_NORMALISATION) -> pl.Series:
     """Normalises texts; doing it twice changes nothing more.
 
     Every kind of line end becomes a line feed; control, zero-width and direction-override characters go; the
@@ -97,11 +87,9 @@ def normalised(
     zero-width joiner and non-joiner stay, since Persian, Indic scripts and emoji are misspelt without them.
 
     Args:
-        texts: strings, or an expression for them; nulls stay.
+        texts: strings; nulls stay.
         config: what to do.
     """
-    if isinstance(texts, pl.Expr):
-        return texts.map_batches(lambda series: normalised(series, config), return_dtype=pl.String)
     if not config.repair_mojibake:
         return _clean(texts, config)
     # The repair comes first, since control characters are part of mojibake; cleaning may show more of it.
