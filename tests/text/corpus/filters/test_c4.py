@@ -89,7 +89,6 @@ def test_a_citation_behind_the_end_of_a_sentence_hides_it_but_for_the_space(judg
         ("Wait... what?! No, I said.", 2),
         ("... Hello. there you are", 2),
         ("Five... six? (Seven.) eight", 3),
-        ("这是 第一 句。这是第二句!", 2),
         ("Ceci est une phrase. Élan de plus.", 2),
         ("it goes on. and on. and on", 3),
     ],
@@ -98,6 +97,14 @@ def test_sentences_are_counted_by_their_ends(text: str, sentences: int, document
     config = C4Config(min_words_per_line=1, require_sentence_end=False, min_sentences=9)
 
     assert C4Filter(config).judge(documents(text))["score"].to_list() == [sentences]
+
+
+def test_sentences_without_spaces_between_them_are_counted(documents: Documents) -> None:
+    config = C4Config(min_words_per_line=1, require_sentence_end=False, min_sentences=9)
+
+    assert C4Filter(config).judge(documents("这是第一句。这是第二句!", language="zh"))["score"].to_list() == [
+        2
+    ]
 
 
 def test_sentences_of_all_lines_count_together(documents: Documents) -> None:

@@ -88,9 +88,12 @@ def test_texts_are_split_as_spacy_splits_them(language: str, text: str, tokens: 
         ("zh", "中文字。和 English混", ["中", "文", "字", "。", "和", "English", "混"]),
         ("ja", "これはペンです!", ["こ", "れ", "は", "ペ", "ン", "で", "す", "!"]),
         ("th", "ง่าย ที่", ["ง่", "า", "ย", "ที่"]),
+        ("und", "京都 Kyoto", ["京", "都", "Kyoto"]),
+        # As for spaCy, a foreign word among words with spaces is a word.
+        ("en", "(京都大学, Kyoto", ["(", "京都大学", ",", "Kyoto"]),
     ],
 )
-def test_scripts_without_spaces_give_a_token_for_each_character_with_its_marks(
+def test_languages_without_spaces_give_a_token_for_each_character_with_its_marks(
     language: str, text: str, tokens: list[str]
 ) -> None:
     assert words(text, language) == tokens

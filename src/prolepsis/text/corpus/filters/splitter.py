@@ -4,8 +4,8 @@ They are those of spaCy 3.8 (`lang/punctuation.py`, `lang/{en,es,fr}` and the lo
 written anew as one pass over UTF-8: a run of characters without a space loses its prefixes and suffixes one
 by one, and what is left is split at infixes, unless it is an exception such as "don't" or "Mr.". Left out are
 rare exceptions: most emoticons, forms of addresses, French words of which the first part is no common prefix.
-Scripts written without spaces, for which the peers need a dictionary, give a token for each character with
-its marks.
+In languages written without spaces, for which the peers need a dictionary, a character with its marks is a
+token.
 """
 
 import unicodedata
@@ -87,7 +87,10 @@ _UNSPACED_RANGES = (
 
 
 def split_texts(
-    characters: npt.NDArray[np.uint8], borders: npt.NDArray[np.int64], rules: npt.NDArray[np.uint8]
+    characters: npt.NDArray[np.uint8],
+    borders: npt.NDArray[np.int64],
+    rules: npt.NDArray[np.uint8],
+    is_unspaced: npt.NDArray[np.bool_],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], npt.NDArray[np.uint32], npt.NDArray[np.uint8]]:
     """Splits texts, and describes their tokens.
 
@@ -95,6 +98,7 @@ def split_texts(
         characters: UTF-8, all texts one after the other.
         borders: where each begins, with the end of the last.
         rules: of each text, a number of `exceptions`.
+        is_unspaced: whether its characters of scripts without spaces are tokens each.
 
     Returns:
         The attributes of `Tokens`.
@@ -109,7 +113,7 @@ def split_texts(
         # is full it stops, and goes on with the same text.
         text, is_scratch_short = _split_texts(
             text,
-            (characters, borders, rules),
+            (characters, borders, rules, is_unspaced),
             (tables.flags, tables.exceptions),
             scratch,
             (token_borders, *tokens),
@@ -242,26 +246,27 @@ def _split_texts(first: int, texts: Any, tables: Any, scratch: Any, tokens: Any)
     Returns:
         The text that did not fit, or the number of texts; and whether it was `scratch` that was too short.
     """
-    characters, borders, profiles = texts
+    characters, borders, rules_of_texts, is_unspaced = texts
     table, keys = tables
     run, places = scratch
     token_borders, hashes, lengths, kinds = tokens
     for text in range(first, len(borders) - 1):
         count = token_borders[text]
         position, end = borders[text], borders[text + 1]
-        rules = profiles[text]
+        rules = rules_of_texts[text]
+        parted = _UNSPACED if is_unspaced[text] else 0
         while position < end:
             position, size, some, every, value = _read_run(characters, position, end, table, run)
             if size == run.shape[1] or count + size > len(hashes):
                 return text, size == run.shape[1]
-            is_word = every & _LETTER and not some & _UNSPACED
+            is_word = every & _LETTER and not some & parted
             if is_word and (size > _LONGEST_EXCEPTION or _find(keys, rules, value) < 0):
                 hashes[count] = value
                 lengths[count] = size
                 kinds[count] = HAS_LETTER | HAS_NON_SYMBOL
                 count += 1
                 continue
-            if some & _UNSPACED:
+            if some & parted:
                 num_ends = _split_unspaced(run, size, rules, keys, places)
             else:
                 num_ends = _split(run, 0, size, rules, keys, places, 0)

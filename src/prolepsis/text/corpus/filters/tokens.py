@@ -13,6 +13,8 @@ import polars as pl
 import pyarrow as pa
 
 from prolepsis.text.corpus.filters.exceptions import COMMON, ENGLISH, FRENCH, SPANISH
+from prolepsis.text.corpus.language import UNDETERMINED
+from prolepsis.text.corpus.words import UNSPACED_LANGUAGES
 
 HAS_LETTER = 1
 """A token with a letter."""
@@ -57,12 +59,20 @@ class Tokens:
 
 
 def tokenize(texts: pl.Series, languages: pl.Series) -> Tokens:
-    """Splits texts, each by the rules of its language (ISO 639-1; an unknown one by the common rules)."""
+    """Splits texts, each by the rules of its language.
+
+    Args:
+        texts: strings without nulls.
+        languages: ISO 639-1; those without rules of their own have the common ones. In a language written
+            without spaces, and in a text whose language is not known, each character of a script without
+            spaces is a token; elsewhere a row of them is one, as for spaCy.
+    """
     from prolepsis.text.corpus.filters.splitter import split_texts
 
     characters, borders = utf8(texts)
     rules = languages.replace_strict(_RULES, default=COMMON, return_dtype=pl.UInt8).to_numpy()
-    return Tokens(*split_texts(characters, borders, rules))
+    is_unspaced = languages.is_in([*UNSPACED_LANGUAGES, UNDETERMINED]).to_numpy()
+    return Tokens(*split_texts(characters, borders, rules, is_unspaced))
 
 
 def token_hashes(tokens: Iterable[str]) -> npt.NDArray[np.uint64]:
