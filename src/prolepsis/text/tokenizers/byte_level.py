@@ -8,9 +8,12 @@ word under either pattern.
 
 from typing import Literal
 
+import numpy as np
 import polars as pl
 import tokenizers
 from tokenizers import Regex, decoders, models, pre_tokenizers
+
+from prolepsis.text.tokenizers.words import Words, extract
 
 Pattern = Literal["gpt2", "gpt4"]
 
@@ -73,10 +76,14 @@ def parts(texts: pl.Series, pattern: Pattern) -> pl.Series:
     return texts.str.replace_all(_LAST_TWO_SPACES[pattern], f"${{1}}{mark}${{2}}").str.split(mark)
 
 
-def words(texts: pl.Series, pattern: Pattern) -> pl.Series:
-    """All words of all texts, in order."""
-    found = parts(texts, pattern).explode().str.extract_all(PATTERNS_OF_PARTS[pattern])
-    return found.explode().drop_nulls()
+def words(texts: pl.Series, pattern: Pattern) -> Words:
+    """The words of the texts; those of a text put together are the text."""
+    of_texts = parts(texts, pattern)
+    of_parts = extract(of_texts.explode(), PATTERNS_OF_PARTS[pattern])
+    num_parts = of_texts.list.len().cast(pl.Int64).to_numpy()
+    starts = np.cumsum(num_parts) - num_parts
+    numbers = np.add.reduceat(of_parts.numbers, starts) if len(starts) else of_parts.numbers
+    return Words(of_parts.flat, numbers)
 
 
 def _printable() -> dict[str, int]:

@@ -1,224 +1,172 @@
-"""The fastest way to the same ids: `tiktoken` for byte-level BPE, `sentencepiece` for the unigram model.
+"""The ids of `tokenizers`, many times as fast: each distinct word is encoded once, by `tokenizers` itself.
 
-Both are built from a `tokenizer.json`, never from a file of their own, and only where that file is of the
-kind that this package's trainers write; the `tokenizers` library encodes everything else. Why the ids are the
-same:
+A tokenizer cuts text into words and encodes each word alone, so the ids of a text are those of its words.
+polars cuts and finds the distinct words, `tokenizers` encodes the ones not met before, and numpy puts the ids
+together. That polars finds the same words is shown by tests, for every code point of Unicode and for random
+texts.
 
-* Byte-level BPE. tiktoken merges any two neighbours whose bytes together are a token, `tokenizers` only the
-  two that were learned. Merges are applied in the order in which they were learned, so nothing that crosses
-  the ends of a token's bytes has been merged before the token is made, and inside them the state is the one
-  from which the token was learned: its two halves. So no other two neighbours ever make a token.
-* Unigram. A piece never spans two words of the pre-tokenizer, so the best pieces of a text are those of its
-  words. sentencepiece sums scores in single precision, `tokenizers` in double: scores are multiples of
-  `SCORE_STEP`, and texts are encoded in stretches so short that sums are exact in both. Equal sums are
-  decided alike. Unknown characters in a row are one token in either, but not across words in `tokenizers`: a
-  text with one is left to it.
+A `tokenizer.json` that prepares text in another way than this package's trainers is left to `tokenizers`.
 """
 
 import json
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import polars as pl
 import tokenizers
 from numpy.typing import NDArray
-from tokenizers import models
+from tokenizers import models, pre_tokenizers
 
-from prolepsis.text.tokenizers import byte_level, sentencepiece_style
-
-SCORE_STEP = 1 / 256
-"""Unigram scores are multiples of it."""
-
-_SINGLE_PRECISION_STEPS = 1 << 24  # single precision holds every whole number up to it
-_UNKNOWN_PENALTY = 10.0  # an unknown character scores so much less than the worst piece, in both libraries
+from prolepsis.text.tokenizers import bert_style, byte_level, sentencepiece_style
+from prolepsis.text.tokenizers.words import Words
 
 Ids = NDArray[np.int32]
+Offsets = NDArray[np.int32]
+
+# Temporary arrays take about 50 bytes for each character of so many.
+_CHARACTERS_AT_ONCE = 1 << 22
+_CHARACTERS_REMEMBERED = 1 << 23
+_GROUP = 512
 
 
-class ByteLevelEngine:
-    """Encodes with tiktoken.
+@dataclass(frozen=True)
+class _Table:
+    """What words are encoded as: word `i` has the rows from `starts[i]`, `lengths[i]` of them."""
+
+    starts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    lengths: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    ids: Ids = field(default_factory=lambda: np.empty(0, np.int32))
+    offsets: Offsets = field(default_factory=lambda: np.empty((0, 2), np.int32))
+
+    def extended(self, words: Sequence[str], encoder: tokenizers.Tokenizer) -> "_Table":
+        """The table with further words."""
+        groups = [words[start : start + _GROUP] for start in range(0, len(words), _GROUP)]
+        # A list of words is one text that is cut already, which costs less than as many texts.
+        encodings = encoder.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
+        lengths = np.concatenate(
+            [
+                np.bincount(np.array(encoding.word_ids, np.int64), minlength=len(group))
+                for group, encoding in zip(groups, encodings, strict=True)
+            ]
+        )
+        return _Table(
+            np.concatenate([self.starts, len(self.ids) + np.cumsum(lengths) - lengths]),
+            np.concatenate([self.lengths, lengths]),
+            np.concatenate([self.ids, *(np.array(encoding.ids, np.int32) for encoding in encodings)]),
+            np.concatenate(
+                [self.offsets, *(np.array(e.offsets, np.int32).reshape(-1, 2) for e in encodings)]
+            ),
+        )
+
+
+class WordEngine:
+    """Encodes text word by word, and remembers words.
 
     Args:
-        ids: what each token's bytes are to be encoded as; the smaller of two is merged first.
-        pattern: name of the pattern that cuts texts.
+        encoder: encodes one word.
+        words: cuts texts.
+        has_offsets: the words put together are the text, so that places in it can be told.
     """
 
-    def __init__(self, ids: Mapping[bytes, int], pattern: byte_level.Pattern) -> None:
-        from tiktoken import Encoding
-
-        self._pattern = pattern
-        self._encoding = Encoding(
-            "prolepsis",
-            pat_str=byte_level.PATTERNS_OF_PARTS[pattern],
-            mergeable_ranks=dict(ids),
-            special_tokens={},
-        )
-        self._num_bytes = np.zeros(max(ids.values()) + 1, np.int64)
-        for token, number in ids.items():
-            self._num_bytes[number] = len(token)
+    def __init__(
+        self, encoder: tokenizers.Tokenizer, words: Callable[[pl.Series], Words], *, has_offsets: bool
+    ) -> None:
+        self.has_offsets = has_offsets
+        self._encoder = encoder
+        self._words = words
+        self._lock = Lock()
+        self._numbers: dict[str, int] = {}
+        self._table = _Table()
+        self._remembered = 0
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """The ids of each text."""
-        parts = byte_level.parts(pl.Series(texts, dtype=pl.String), self._pattern)
-        return [self._encode(own) for own in parts]
+        return [ids for some in _batches(texts) for ids in self._encode(some)[0]]
 
-    def offsets(self, text: str, ids: Ids) -> NDArray[np.int32]:
-        """The characters of a text that each of its ids stands for; all it has a byte of."""
-        ends = np.cumsum(self._num_bytes[ids])
-        starts = ends - self._num_bytes[ids]
-        if text.isascii():
-            return np.stack([starts, ends], axis=1).astype(np.int32)
-        content = np.frombuffer(text.encode(), np.uint8)
-        character = np.cumsum((content & 0xC0) != 0x80) - 1
-        return np.stack([character[starts], character[ends - 1] + 1], axis=1).astype(np.int32)
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[Ids, Offsets]]:
+        """The ids of each text, and `[N, 2]` the characters that each stands for."""
+        return [
+            own for some in _batches(texts) for own in zip(*self._encode(some, offsets=True), strict=True)
+        ]
 
-    def _encode(self, parts: pl.Series) -> Ids:
-        ids: list[int] = []
-        for part in parts:
-            ids += self._encoding.encode_ordinary(part)
-        return np.array(ids, dtype=np.int32)
+    def _encode(self, texts: Sequence[str], *, offsets: bool = False) -> tuple[list[Ids], list[Offsets]]:
+        words = self._words(pl.Series(texts, dtype=pl.String))
+        distinct = words.flat.unique(maintain_order=True)
+        numbers, table = self._look_up(distinct.to_list())
+        places = words.flat.cast(pl.Enum(distinct)).to_physical().to_numpy()
+        of_word = numbers[places]
+        lengths = table.lengths[of_word]
+        ends = np.cumsum(lengths)
+        rows = np.repeat(table.starts[of_word] - ends + lengths, lengths)
+        rows += np.arange(len(rows))
+        cuts = np.concatenate([[0], ends])[np.concatenate([[0], np.cumsum(words.numbers)])].tolist()
+        ids = table.ids[rows]
+        if not offsets:
+            return _divided(ids, cuts), []
+        characters = distinct.str.len_chars().to_numpy().astype(np.int32)[places]
+        before = np.cumsum(characters) - characters
+        first = np.cumsum(words.numbers) - words.numbers
+        before -= np.repeat(np.append(before, 0)[first], words.numbers)
+        found = table.offsets[rows] + np.repeat(before, lengths).astype(np.int32)[:, None]
+        return _divided(ids, cuts), _divided(found, cuts)
 
-
-class UnigramEngine:
-    """Encodes with sentencepiece.
-
-    Args:
-        pieces: with their scores, multiples of `SCORE_STEP`; a place in this list is an id.
-        special: the ids that are no text's.
-        unknown: the id of an unknown character, one of the special ones.
-    """
-
-    def __init__(self, pieces: Sequence[tuple[str, float]], special: frozenset[int], unknown: int) -> None:
-        from sentencepiece import SentencePieceProcessor
-
-        self._processor = SentencePieceProcessor(model_proto=_model(pieces, special, unknown))
-        self._unknown = unknown
-        worst = (
-            min(score for number, (_, score) in enumerate(pieces) if number not in special) - _UNKNOWN_PENALTY
-        )
-        self._stretch = int(_SINGLE_PRECISION_STEPS * SCORE_STEP / -worst) - 1
-
-    def encode(self, texts: Sequence[str]) -> list[Ids | None]:
-        """The ids of each text, or None for one that this engine must not encode."""
-        encoded: list[Ids | None] = []
-        for text in sentencepiece_style.normalised(pl.Series(texts, dtype=pl.String)):
-            stretches = list(_stretches(text, self._stretch))
-            if any(len(stretch) > self._stretch for stretch in stretches):
-                encoded.append(None)
-                continue
-            found = self._processor.encode(stretches, out_type=int, num_threads=1)
-            ids = np.array([number for own in found for number in own], dtype=np.int32)
-            encoded.append(None if (ids == self._unknown).any() else ids)
-        return encoded
+    def _look_up(self, words: Sequence[str]) -> tuple[NDArray[np.int64], _Table]:
+        """Where each word is in the table."""
+        with self._lock:
+            if self._remembered > _CHARACTERS_REMEMBERED:
+                self._numbers, self._table, self._remembered = {}, _Table(), 0
+            new = [word for word in words if word not in self._numbers]
+            if new:
+                self._table = self._table.extended(new, self._encoder)
+                self._numbers.update(
+                    zip(new, range(len(self._numbers), len(self._table.starts)), strict=True)
+                )
+                self._remembered += sum(map(len, new))
+            return np.fromiter(map(self._numbers.__getitem__, words), np.int64, len(words)), self._table
 
 
-Engine = ByteLevelEngine | UnigramEngine
-
-
-def fast_engine(definition: str) -> Engine | None:
-    """The engine that encodes as this `tokenizer.json`, or None where only `tokenizers` does."""
+def fast_engine(definition: str) -> WordEngine | None:
+    """The engine for a `tokenizer.json`, or None where only `tokenizers` prepares text as it says."""
     content = json.loads(definition)
-    special = {token["content"]: token["id"] for token in content["added_tokens"]}
-    if content["model"]["type"] == "BPE":
-        return _byte_level_engine(content, special)
-    if content["model"]["type"] == "Unigram":
-        return _unigram_engine(content, frozenset(special.values()))
+    if content["model"].get("dropout"):  # at random: a word is not always encoded alike
+        return None
+    encoder = tokenizers.Tokenizer.from_str(definition)
+    encoder.encode_special_tokens = True
+    for pattern in byte_level.PATTERNS:
+        if _prepares(content, byte_level.prepare(models.BPE(), pattern)):
+            encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+            return WordEngine(encoder, partial(byte_level.words, pattern=pattern), has_offsets=True)
+    if _prepares(content, sentencepiece_style.prepare(models.BPE())):
+        encoder.normalizer = encoder.pre_tokenizer = None
+        return WordEngine(encoder, sentencepiece_style.words, has_offsets=False)
+    for cased in (False, True):
+        if _prepares(content, bert_style.prepare(models.WordPiece(), cased=cased)):
+            return WordEngine(encoder, bert_style.spaced_words, has_offsets=True)
     return None
 
 
-def _byte_level_engine(content: Mapping[str, Any], special: Mapping[str, int]) -> ByteLevelEngine | None:
-    model = content["model"]
-    pattern = next(
-        (name for name in byte_level.PATTERNS if _prepares(content, byte_level.prepare(models.BPE(), name))),
-        None,
-    )
-    ordinary = {token: number for token, number in model["vocab"].items() if token not in special}
-    merged = [ordinary.get("".join(halves), -1) for halves in model["merges"]]
-    in_order = merged == sorted(set(merged)) and -1 not in merged
-    complete = byte_level.BYTES.keys() <= ordinary.keys() and len(ordinary) == len(byte_level.BYTES) + len(
-        merged
-    )
-    if pattern is None or model["dropout"] or model["ignore_merges"] or not (in_order and complete):
-        return None
-    return ByteLevelEngine(
-        {byte_level.token_bytes(token): number for token, number in ordinary.items()}, pattern
-    )
-
-
-def _unigram_engine(content: Mapping[str, Any], special: frozenset[int]) -> UnigramEngine | None:
-    model = content["model"]
-    pieces = [(piece, score) for piece, score in model["vocab"]]
-    exact = all((score / SCORE_STEP).is_integer() for _, score in pieces)
-    unknown = model["unk_id"]
-    ours = _prepares(content, sentencepiece_style.prepare(models.Unigram()))
-    if (
-        not (ours and exact)
-        or model["byte_fallback"]
-        or unknown not in special
-        or len(pieces) == len(special)
-    ):
-        return None
-    return UnigramEngine(pieces, special, unknown)
-
-
-def _prepares(content: Mapping[str, Any], ours: tokenizers.Tokenizer) -> bool:
+def _prepares(content: dict[str, Any], ours: tokenizers.Tokenizer) -> bool:
     """Whether text is normalised and cut as by one of our tokenizers."""
     other = json.loads(ours.to_str())
     return all(content[part] == other[part] for part in ("normalizer", "pre_tokenizer"))
 
 
-def _stretches(text: str, longest: int) -> Iterator[str]:
-    """The text in stretches that end with words, none longer than `longest` unless a single word is."""
-    start = 0
-    while len(text) - start > longest:
-        end = text.rfind(sentencepiece_style.SPACE, start + 1, start + longest + 1)
-        if end < 0:
-            window = text[start : start + longest]
-            last = pl.Series([window]).str.extract_all(sentencepiece_style.WORD).list.last().item()
-            end = start + longest - len(last)
-        if end == start:
-            break
-        yield text[start:end]
-        start = end
-    yield text[start:]
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The texts in order, some megabytes at a time."""
+    start, characters = 0, 0
+    for number, text in enumerate(texts):
+        characters += len(text)
+        if characters >= _CHARACTERS_AT_ONCE:
+            yield texts[start : number + 1]
+            start, characters = number + 1, 0
+    if start < len(texts):
+        yield texts[start:]
 
 
-# sentencepiece_model.proto of google/sentencepiece: piece types, and the numbers of the fields that are set.
-_NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
-_UNIGRAM = 1
-
-
-def _model(pieces: Sequence[tuple[str, float]], special: frozenset[int], unknown: int) -> bytes:
-    """A sentencepiece model as its protocol buffer, which takes text as it is given."""
-    content = bytearray()
-    for number, (piece, score) in enumerate(pieces):
-        kind = _UNKNOWN if number == unknown else _CONTROL if number in special else _NORMAL
-        content += _message(1, _message(1, piece.encode()) + _single(2, score) + _number(3, kind))
-    trainer = (
-        _number(3, _UNIGRAM) + _number(40, unknown) + b"".join(_number(field, -1) for field in (41, 42, 43))
-    )
-    trainer += _message(45, pieces[unknown][0].encode())
-    normalizer = _message(1, b"identity") + _number(3, 0) + _number(4, 0) + _number(5, 1)
-    return bytes(content + _message(2, trainer) + _message(3, normalizer))
-
-
-def _message(field: int, content: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(content)) + content
-
-
-def _single(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 5) + struct.pack("<f", value)
-
-
-def _number(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value & (1 << 64) - 1)
-
-
-def _varint(value: int) -> bytes:
-    groups = []
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*groups, value])
+def _divided(rows: NDArray[np.int32], cuts: Sequence[int]) -> list[NDArray[np.int32]]:
+    return [rows[start:end] for start, end in pairwise(cuts)]

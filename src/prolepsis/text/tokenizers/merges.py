@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numba import types
-from numba.typed import Dict, List
+from numba.typed import Dict
 from numpy.typing import NDArray
 
 END = -1
@@ -50,52 +50,63 @@ def learn_merges(
     """
     ends = np.flatnonzero(symbols == END)
     words = np.repeat(np.arange(len(counts), dtype=np.int32), np.diff(ends, prepend=-1))
-    keys, frequencies, chains = _initial_pairs(symbols, counts[words])
+    pairs, places = _initial_pairs(symbols, counts[words])
     merges: NDArray[np.int32] = _learn(
-        symbols.copy(), words, counts, (keys, frequencies), chains, (first_id, num_merges, min_frequency)
+        symbols.copy(), words, counts, pairs, places, (first_id, num_merges, min_frequency)
     )
     return merges
 
 
-def _initial_pairs(
-    symbols: NDArray[np.int32], weights: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[NDArray[Any], ...]]:
-    """The pairs of neighbours: keys, how often each occurs, and the chains of the places where.
-
-    A chain is walked backwards: from `last` of a pair along `previous` to -1. A merge adds two places at most
-    and takes a symbol away, so three places for each symbol are enough.
-    """
-    places = np.flatnonzero((symbols[:-1] >= 0) & (symbols[1:] >= 0))
-    keys = symbols[places].astype(np.int64) << 32 | symbols[places + 1]
-    order = np.argsort(keys, kind="stable")
-    places, keys = places[order], keys[order]
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    frequencies = np.add.reduceat(weights[places], starts) if len(starts) else np.empty(0, np.int64)
-    room_for_places = np.empty(3 * len(symbols), np.int64)
-    room_for_places[: len(places)] = places
-    previous = np.empty(3 * len(symbols), np.int64)
-    previous[: len(places)] = np.arange(-1, len(places) - 1)
-    previous[starts] = -1
-    last = np.append(starts[1:], len(places))[: len(starts)] - 1
-    return keys[starts], frequencies, (last, room_for_places, previous, np.array([len(places)]))
-
-
 class _Pairs(NamedTuple):
-    """What is known of each pair, by its number: its halves, how often it occurs, its last place."""
+    """What is known of each pair by its number, and in `size[0]` how many there are.
 
-    numbers: Any
-    lefts: Any
-    rights: Any
-    counts: Any
-    last: Any
+    `last` is the place where a pair was seen last, as a link of the chain in `_Places`.
+    """
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    frequency: NDArray[np.int64]
+    last: NDArray[np.int64]
+    size: NDArray[np.int64]
 
 
 class _Places(NamedTuple):
-    """Where pairs have occurred, in chains; `size` is an array of one number."""
+    """Where pairs have been seen: chains, walked along `previous` to -1; `size[0]` links."""
 
-    place: Any
-    previous: Any
-    size: Any
+    place: NDArray[np.int64]
+    previous: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+
+def _initial_pairs(symbols: NDArray[np.int32], weights: NDArray[np.int64]) -> tuple[_Pairs, _Places]:
+    """The pairs of neighbours, with room for those to come.
+
+    A merge takes a symbol away and makes two pairs at most, so three for each symbol are enough.
+    """
+    room = 3 * len(symbols)
+    seen = np.flatnonzero((symbols[:-1] >= 0) & (symbols[1:] >= 0))
+    keys = symbols[seen].astype(np.int64) << 32 | symbols[seen + 1]
+    order = np.argsort(keys, kind="stable")
+    seen, keys = seen[order], keys[order]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    previous = np.arange(-1, len(seen) - 1)
+    previous[starts] = -1
+    return (
+        _Pairs(
+            _with_room(symbols[seen[starts]], room),
+            _with_room(symbols[seen[starts] + 1], room),
+            _with_room(np.add.reduceat(weights[seen], starts) if len(starts) else weights[:0], room),
+            _with_room(np.append(starts[1:], len(seen))[: len(starts)] - 1, room),
+            np.array([len(starts)]),
+        ),
+        _Places(_with_room(seen, room), _with_room(previous, room), np.array([len(seen)])),
+    )
+
+
+def _with_room(values: NDArray[Any], room: int) -> NDArray[Any]:
+    larger = np.empty(room, values.dtype)
+    larger[: len(values)] = values
+    return larger
 
 
 @numba.njit(cache=True)
@@ -104,46 +115,26 @@ def _key(left: int, right: int) -> Any:
 
 
 @numba.njit(cache=True)
-def _known_pairs(keys: Any, counts: Any, last: Any) -> Any:
-    pairs = _Pairs(
-        Dict.empty(types.int64, types.int64),
-        List.empty_list(types.int64),
-        List.empty_list(types.int64),
-        List.empty_list(types.int64),
-        List.empty_list(types.int64),
-    )
-    for number in range(len(keys)):
-        pairs.numbers[keys[number]] = number
-        pairs.lefts.append(keys[number] >> 32)
-        pairs.rights.append(keys[number] & 0xFFFFFFFF)
-        pairs.counts.append(counts[number])
-        pairs.last.append(last[number])
-    return pairs
-
-
-@numba.njit(cache=True)
-def _add(pairs: Any, places: Any, left: int, right: int, place: int, count: int) -> None:
+def _add(numbers: Any, pairs: Any, places: Any, left: int, right: int, place: int, count: int) -> None:
     key = _key(left, right)
-    if key in pairs.numbers:
-        number = pairs.numbers[key]
+    if key in numbers:
+        number = numbers[key]
     else:
-        number = len(pairs.counts)
-        pairs.numbers[key] = number
-        pairs.lefts.append(left)
-        pairs.rights.append(right)
-        pairs.counts.append(0)
-        pairs.last.append(-1)
-    pairs.counts[number] += count
+        number = pairs.size[0]
+        pairs.size[0] += 1
+        numbers[key] = number
+        pairs.left[number], pairs.right[number] = left, right
+        pairs.frequency[number], pairs.last[number] = 0, -1
+    pairs.frequency[number] += count
     link = places.size[0]
-    places.place[link] = place
-    places.previous[link] = pairs.last[number]
+    places.size[0] += 1
+    places.place[link], places.previous[link] = place, pairs.last[number]
     pairs.last[number] = link
-    places.size[0] = link + 1
 
 
 @numba.njit(cache=True)
 def _places_of(pairs: Any, places: Any, number: int) -> Any:
-    """Where a pair has occurred, rising."""
+    """Where a pair has been seen, rising."""
     found = 0
     link = pairs.last[number]
     while link >= 0:
@@ -159,38 +150,40 @@ def _places_of(pairs: Any, places: Any, number: int) -> Any:
 
 
 @numba.njit(cache=True)
-def _push(heap: Any, pairs: Any, number: int) -> None:
-    heapq.heappush(heap, (-pairs.counts[number], pairs.lefts[number], pairs.rights[number], number))
+def _entry(pairs: Any, number: int) -> Any:
+    """Of a heap on which the most frequent pair comes first, and of equals that with the smaller ids."""
+    return -pairs.frequency[number], pairs.left[number], pairs.right[number], np.int64(number)
 
 
 @numba.njit(cache=True, nogil=True)
-def _learn(symbols: Any, words: Any, counts: Any, initial: Any, chains: Any, limits: Any) -> Any:
+def _learn(symbols: Any, words: Any, counts: Any, pairs: Any, places: Any, limits: Any) -> Any:
     first_id, num_merges, min_frequency = limits
-    keys, frequencies = initial
-    last, place_array, previous_array, num_places = chains
-    pairs = _known_pairs(keys, frequencies, last)
-    places = _Places(place_array, previous_array, num_places)
+    merges = np.empty((num_merges, 2), np.int32)
+    if pairs.size[0] == 0:
+        return merges[:0]
     next_place = np.arange(1, len(symbols) + 1)
     previous_place = np.arange(-1, len(symbols) - 1)
-    heap = [(-pairs.counts[i], pairs.lefts[i], pairs.rights[i], i) for i in range(len(pairs.counts))]
-    heapq.heapify(heap)
+    numbers = Dict.empty(types.int64, types.int64)
+    heap = [_entry(pairs, 0)]
+    for number in range(pairs.size[0]):
+        numbers[_key(pairs.left[number], pairs.right[number])] = number
+        if number > 0:
+            heapq.heappush(heap, _entry(pairs, number))
 
-    merges = np.empty((num_merges, 2), np.int32)
     learned = 0
     while learned < num_merges and len(heap) > 0:
         known, left, right, number = heapq.heappop(heap)
-        if -known != pairs.counts[number]:
-            _push(heap, pairs, number)  # counts only fall, so it is further down
+        if -known != pairs.frequency[number]:
+            heapq.heappush(heap, _entry(pairs, number))  # counts only fall, so it is further down
             continue
-        if pairs.counts[number] < min_frequency:
+        if pairs.frequency[number] < min_frequency:
             break
         merged = first_id + learned
         merges[learned, 0], merges[learned, 1] = left, right
         learned += 1
-        first_new = len(pairs.counts)
-        for place in _places_of(
-            pairs, places, number
-        ):  # from the left, as an encoder merges: of aaa the first two
+        first_new = pairs.size[0]
+        # From left to right, as an encoder merges: of aaa the first two.
+        for place in _places_of(pairs, places, number):
             other = next_place[place]
             if symbols[place] != left or symbols[other] != right:
                 continue  # merged into something else since
@@ -199,11 +192,11 @@ def _learn(symbols: Any, words: Any, counts: Any, initial: Any, chains: Any, lim
             symbols[place], symbols[other] = merged, _MERGED
             next_place[place], previous_place[after] = after, place  # there is an END after every word
             if before >= 0 and symbols[before] >= 0:
-                pairs.counts[pairs.numbers[_key(symbols[before], left)]] -= count
-                _add(pairs, places, symbols[before], merged, before, count)
+                pairs.frequency[numbers[_key(symbols[before], left)]] -= count
+                _add(numbers, pairs, places, symbols[before], merged, before, count)
             if symbols[after] >= 0:
-                pairs.counts[pairs.numbers[_key(right, symbols[after])]] -= count
-                _add(pairs, places, merged, symbols[after], place, count)
-        for new in range(first_new, len(pairs.counts)):
-            _push(heap, pairs, new)
+                pairs.frequency[numbers[_key(right, symbols[after])]] -= count
+                _add(numbers, pairs, places, merged, symbols[after], place, count)
+        for new in range(first_new, pairs.size[0]):
+            heapq.heappush(heap, _entry(pairs, new))
     return merges[:learned]

@@ -9,6 +9,8 @@ import polars as pl
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 
+from prolepsis.text.tokenizers.words import Words, extract
+
 SPACE = "▁"
 
 _CJK = r"\p{Han}\p{Hiragana}\p{Katakana}"
@@ -19,6 +21,8 @@ WORD = (
     rf"|{SPACE}?[^{SPACE}\p{{L}}\p{{M}}\p{{N}}]+"
     rf"|{SPACE}"
 )
+
+_SPACED = rf"{SPACE}?[{_CJK}]+|{SPACE}?\p{{N}}+|{SPACE}?[^{SPACE}{_CJK}\p{{N}}]+|{SPACE}"
 
 # The tables of `tokenizers` for NFKC are those of Unicode 9. Normalisation never changes for a character that
 # has been assigned, and emoji have none; for other newer ones polars, whose tables are newer, may differ.
@@ -31,11 +35,11 @@ def prepare(model: models.Model) -> tokenizers.Tokenizer:
     engine.normalizer = _normalizer()
     engine.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Metaspace(SPACE, prepend_scheme="first", split=False),
+            pre_tokenizers.Metaspace(SPACE, prepend_scheme="always", split=False),
             pre_tokenizers.Split(Regex(WORD), behavior="isolated"),
         ]
     )
-    engine.decoder = decoders.Metaspace(SPACE, prepend_scheme="first")
+    engine.decoder = decoders.Metaspace(SPACE, prepend_scheme="always")
     return engine
 
 
@@ -51,9 +55,19 @@ def normalised(texts: pl.Series) -> pl.Series:
     return pl.select(pl.when(begun).then(prepared).otherwise(SPACE + prepared)).to_series()
 
 
-def words(texts: pl.Series) -> pl.Series:
-    """All words of all texts, in order."""
-    return normalised(texts).str.extract_all(WORD).explode().drop_nulls()
+def words(texts: pl.Series) -> Words:
+    """The words of the texts; those of a text put together are the normalised text."""
+    return extract(normalised(texts), WORD)
+
+
+def spaced_words(texts: pl.Series) -> Words:
+    """Texts cut at spaces and around numbers, Chinese characters and kana: each is one or more of `words`."""
+    return extract(normalised(texts), _SPACED)
+
+
+def is_one_word(pieces: pl.Series) -> pl.Series:
+    """Which pieces lie inside one of `words`."""
+    return pieces.str.contains(rf"^(?:{WORD})$")
 
 
 def _normalizer() -> normalizers.Normalizer:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, read_json, write_json
 from prolepsis.text.tokenizers.byte_level import token_bytes
-from prolepsis.text.tokenizers.engines import ByteLevelEngine, Engine, fast_engine
+from prolepsis.text.tokenizers.engines import WordEngine, fast_engine
 
 TOKENIZER_FILE = "tokenizer.json"
 TRANSFORMERS_FILE = "tokenizer_config.json"
@@ -131,19 +131,16 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """The ids of each text, int32, without special tokens; by `prolepsis.text.tokenizers.engines`."""
-        texts = list(texts)
-        fast = [None] * len(texts) if self._fast is None else self._fast.encode(texts)
-        left = [text for text, ids in zip(texts, fast, strict=True) if ids is None]
-        rest = iter(self._engine.encode_batch_fast(left, add_special_tokens=False))
-        return [np.array(next(rest).ids, dtype=np.int32) if ids is None else ids for ids in fast]
+        if self._fast is not None:
+            return self._fast.encode(texts)
+        encodings = self._engine.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
     def encode_batch_with_offsets(self, texts: Sequence[str]) -> list[Encoding]:
         """The ids of each text, and which characters each stands for."""
-        texts = list(texts)
-        if isinstance(self._fast, ByteLevelEngine):
-            fast = zip(texts, self._fast.encode(texts), strict=True)
-            return [Encoding(ids, self._fast.offsets(text, ids)) for text, ids in fast]
-        encodings = self._engine.encode_batch(texts, add_special_tokens=False)
+        if self._fast is not None and self._fast.has_offsets:
+            return [Encoding(ids, offsets) for ids, offsets in self._fast.encode_with_offsets(texts)]
+        encodings = self._engine.encode_batch(list(texts), add_special_tokens=False)
         return [
             Encoding(
                 np.array(encoding.ids, dtype=np.int32),
@@ -227,7 +224,7 @@ class Tokenizer:
         return engine
 
     @cached_property
-    def _fast(self) -> Engine | None:
+    def _fast(self) -> WordEngine | None:
         return fast_engine(self.definition)
 
     def _tokens(self) -> list[str]:

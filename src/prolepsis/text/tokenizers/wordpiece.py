@@ -1,17 +1,20 @@
-"""WordPiece as BERT uses it (Devlin et al. 2019, `tokenization.py` in google-research/bert).
+"""WordPiece as BERT uses it (Devlin et al. 2019), on text prepared in its manner.
 
-Text is cleaned of control characters, lower-cased and stripped of accents unless `cased`, cut at white space,
-punctuation and around every CJK character; a piece that continues a word begins with `##`.
+A word is cut into the longest pieces of the vocabulary from its beginning on; a piece that continues a word
+begins with `##`. What Google's trainer did is not public; pieces are learned by merging the most frequent
+pair, as the `tokenizers` library does.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
-import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers
+from tokenizers import models
 
+from prolepsis.text.tokenizers import bert_style
+from prolepsis.text.tokenizers.bert_style import CONTINUES
 from prolepsis.text.tokenizers.tokenizer import Tokenizer
 from prolepsis.text.tokenizers.trainer import (
     AlphabetTrainerConfig,
@@ -23,10 +26,7 @@ from prolepsis.text.tokenizers.trainer import (
     merged_vocabularies,
     places,
 )
-from prolepsis.text.tokenizers.words import Batches, at_white_space_and_signs, count_words, recount
-
-_CONTINUES = "##"
-_PRE_TOKENIZER = pre_tokenizers.BertPreTokenizer()
+from prolepsis.text.tokenizers.words import Batches, count_words, recount
 
 
 class WordPieceTrainer(WordTrainer):
@@ -43,7 +43,7 @@ class WordPieceTrainer(WordTrainer):
 
     def count(self, batches: Batches) -> pl.DataFrame:
         """Counts BERT's words."""
-        return recount(count_words(batches, at_white_space_and_signs), self._words_of)
+        return recount(count_words(batches, bert_style.spaced_words), self._words_of)
 
     def train_many(self, counts: pl.DataFrame, sizes: Sequence[int]) -> list[Tokenizer]:
         """Learns the pieces once, for the largest size, by merging the most frequent pairs."""
@@ -58,28 +58,28 @@ class WordPieceTrainer(WordTrainer):
             np.where(first, places(codes, characters), continuing),
             lengths,
             counts["count"],
-            [*characters, *(_CONTINUES + character for character in inside)],
+            [*characters, *(CONTINUES + character for character in inside)],
             self.config,
             sizes,
-            continues=_CONTINUES,
+            continues=CONTINUES,
         )
+        unknown = self.config.special_tokens["unk"]
         return [
-            finish(self._engine(vocabulary), self.name, self.config, size)
+            finish(
+                bert_style.prepare(models.WordPiece(vocabulary, unk_token=unknown), cased=self.config.cased),
+                self.name,
+                self.config,
+                size,
+            )
             for size, (vocabulary, _) in zip(sizes, vocabularies, strict=True)
         ]
 
     def _words_of(self, text: str) -> list[str]:
-        return [word for word, _ in _PRE_TOKENIZER.pre_tokenize_str(self._normalizer.normalize_str(text))]
+        engine = self._untrained
+        return [
+            word for word, _ in engine.pre_tokenizer.pre_tokenize_str(engine.normalizer.normalize_str(text))
+        ]
 
-    @property
-    def _normalizer(self) -> Any:
-        return normalizers.BertNormalizer(lowercase=not self.config.cased)
-
-    def _engine(self, vocabulary: dict[str, int]) -> tokenizers.Tokenizer:
-        engine = tokenizers.Tokenizer(
-            models.WordPiece(vocabulary, unk_token=self.config.special_tokens["unk"])
-        )
-        engine.normalizer = self._normalizer
-        engine.pre_tokenizer = _PRE_TOKENIZER
-        engine.decoder = decoders.WordPiece(prefix=_CONTINUES, cleanup=False)
-        return engine
+    @cached_property
+    def _untrained(self) -> Any:
+        return bert_style.prepare(models.WordPiece(), cased=self.config.cased)

@@ -1,22 +1,22 @@
 """Words counted once: what all trainers learn from, so that memory follows the distinct words, not the text.
 
 Each trainer cuts text into words as its tokenizer will when it encodes: pairs are never merged, nor pieces
-found, across the end of a word. The cuts are made by polars, whose regular expressions have no look-ahead;
-that they are the words of the `tokenizers` library all the same is shown by tests.
+found, across the end of a word. The cuts are made by polars; tests show that they are those of the
+`tokenizers` library.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
 
 # Texts in lists of some megabytes.
 Batches = Iterable[Sequence[str]]
-
-# Texts to words, in any number and order: what is cut is counted.
-Cut = Callable[[pl.Series], pl.Series]
 
 LONGEST_WORD = 1_000
 """A longer word, in characters, is left out when a tokenizer is trained: it is data, not language."""
@@ -25,12 +25,27 @@ _SCHEMA: dict[str, Any] = {"word": pl.String, "count": pl.Int64}
 _PENDING_ROWS = 1 << 20
 _WORDS_AT_ONCE = 1 << 16
 
-# What white space of a BERT tokenizer is: its clean-up removes the other control characters, so that what
-# stands before and after them is one word.
-_BERT_WORD = r"[^[\s--[\x0B\x0C\x85]]!-/:-@\[-`{-~]+|[!-/:-@\[-`{-~]"
+
+@dataclass(frozen=True)
+class Words:
+    """Texts cut into words.
+
+    Attributes:
+        flat: the words of all texts, in order.
+        numbers: int64 `[N]`, how many each text has.
+    """
+
+    flat: pl.Series
+    numbers: NDArray[np.int64]
 
 
-def count_words(batches: Batches, cut: Cut) -> pl.DataFrame:
+def extract(texts: pl.Series, pattern: str) -> Words:
+    """The matches of a regular expression."""
+    found = texts.str.extract_all(pattern)
+    return Words(found.explode().drop_nulls(), found.list.len().cast(pl.Int64).to_numpy())
+
+
+def count_words(batches: Batches, cut: Callable[[pl.Series], Words]) -> pl.DataFrame:
     """How often each word occurs.
 
     Args:
@@ -47,7 +62,7 @@ def count_words(batches: Batches, cut: Cut) -> pl.DataFrame:
     total = pl.DataFrame(schema=_SCHEMA)
     pending: list[pl.DataFrame] = []
     for texts in batches:
-        words = cut(pl.Series(texts, dtype=pl.String)).alias("word")
+        words = cut(pl.Series(texts, dtype=pl.String)).flat.alias("word")
         counts = words.value_counts(name="count").cast({"count": pl.Int64})
         pending.append(counts.filter(pl.col("word").str.len_chars().is_between(1, LONGEST_WORD)))
         if sum(frame.height for frame in pending) > max(_PENDING_ROWS, total.height):
@@ -59,11 +74,6 @@ def count_words(batches: Batches, cut: Cut) -> pl.DataFrame:
             remedy="Look at the corpus report: does the train split have documents?",
         )
     return total.sort(pl.col("count"), "word", descending=[True, False])
-
-
-def at_white_space_and_signs(texts: pl.Series) -> pl.Series:
-    """What stands between white space and ASCII signs, and the signs: every BERT word lies inside one."""
-    return texts.str.extract_all(_BERT_WORD).explode().drop_nulls()
 
 
 def recount(counts: pl.DataFrame, cut: Callable[[str], list[str]]) -> pl.DataFrame:

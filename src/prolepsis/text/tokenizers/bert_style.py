@@ -1,0 +1,36 @@
+"""How BERT prepares text (Devlin et al. 2019, `tokenization.py` in google-research/bert).
+
+Text is cleaned of control characters, lower-cased and stripped of accents unless `cased`, and cut at white
+space, at punctuation and around every CJK character.
+"""
+
+import polars as pl
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
+
+from prolepsis.text.tokenizers.words import Words, extract
+
+CONTINUES = "##"
+
+# White spaces that the clean-up takes for control characters: it removes them, so that what stands before and
+# after them is one word.
+_REMOVED = r"\x0B\x0C\x85"
+_SIGN = r"!-/:-@\[-`{-~"
+_SPACED = rf"[[^\s{_SIGN}]{_REMOVED}]+|[{_SIGN}]|[\s--{_REMOVED}]+"
+
+
+def prepare(model: models.WordPiece, *, cased: bool) -> tokenizers.Tokenizer:
+    """A tokenizer around a model."""
+    engine = tokenizers.Tokenizer(model)
+    engine.normalizer = normalizers.BertNormalizer(lowercase=not cased)
+    engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    engine.decoder = decoders.WordPiece(prefix=CONTINUES, cleanup=False)
+    return engine
+
+
+def spaced_words(texts: pl.Series) -> Words:
+    """White space, single ASCII signs and what is between them; put together they are the text.
+
+    BERT's words lie inside these: each can be normalised and cut further without the others.
+    """
+    return extract(texts, _SPACED)
