@@ -24,3 +24,11 @@ def test_a_figure_on_the_threshold_drops_nothing() -> None:
     rules = [Rule.below("short", pl.col("length"), 2), Rule.above("long", pl.col("length"), 3)]
 
     assert apply_rules(DOCUMENTS, measures, rules)["reason"].to_list() == [None] * 4
+
+
+def test_a_share_of_nothing_drops_nothing() -> None:
+    measures = pl.DataFrame({"found": [0, 0, 1, 1], "all": [0, 0, 1, 1]})
+    share = pl.col("found") / pl.col("all")
+    rules = [Rule.above("much", share, 1), Rule.below("little", share, 1)]
+
+    assert apply_rules(DOCUMENTS, measures, rules)["reason"].to_list() == [None] * 4

@@ -94,9 +94,7 @@ class GopherQualityFilter(DocumentFilter):
         ).select(
             "words",
             "stop_words",
-            length=pl.when(~unspaced & (pl.col("words") > 0)).then(
-                pl.col("word_characters") / pl.col("words")
-            ),
+            length=pl.when(~unspaced).then(pl.col("word_characters") / pl.col("words")),
             hashes=text.str.count_matches("#", literal=True) / pl.col("tokens"),
             ellipses=text.str.count_matches(r"\.\.\.|…") / pl.col("tokens"),
             bullet_lines=pl.col("lines").str.count_matches(r"(?m)^[^\S\n]*[•\-]") / num_lines,

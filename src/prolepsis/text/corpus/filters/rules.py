@@ -25,11 +25,18 @@ class Rule:
 
     @classmethod
     def below(cls, reason: str, measure: pl.Expr, least: float) -> "Rule":
-        return cls(reason, measure, measure < least)
+        figure = _figure(measure)
+        return cls(reason, figure, figure < least)
 
     @classmethod
     def above(cls, reason: str, measure: pl.Expr, most: float) -> "Rule":
-        return cls(reason, measure, measure > most)
+        figure = _figure(measure)
+        return cls(reason, figure, figure > most)
+
+
+def _figure(measure: pl.Expr) -> pl.Expr:
+    """A share of nothing is no figure, and drops nothing: polars would take it for the largest of all."""
+    return measure.cast(pl.Float64).fill_nan(None)
 
 
 def apply_rules(documents: pl.DataFrame, measures: pl.DataFrame, rules: Sequence[Rule]) -> pl.DataFrame:
