@@ -2,9 +2,9 @@
 
     PYTHON benchmarks/datatrove_ingestion_peer.py CORPUS FOLDER
 
-CORPUS holds `.jsonl` files of `{"id": ..., "text": ...}`. Two jobs, each one process: near duplicates alone,
-and the filters of FineWeb (but for the language, whose model would have to be downloaded) followed by near
-duplicates. Prints what each kept and its CPU seconds as JSON.
+CORPUS holds `.jsonl` files of `{"id": ..., "text": ...}`. Two jobs, each one process: signatures and
+clusters of near duplicates alone, and the filters of FineWeb (but for the language, whose model would have to
+be downloaded) followed by near duplicates. Prints what each kept and its CPU seconds as JSON.
 """
 
 import json
@@ -36,14 +36,12 @@ def run(*steps: Any, logs: Path) -> None:
     LocalPipelineExecutor(list(steps), tasks=1, workers=1, logging_dir=str(logs), skip_completed=False).run()
 
 
-def deduplicate(corpus: Path, folder: Path) -> Path:
+def cluster(corpus: Path, folder: Path) -> Path:
     # Its own default, xxhash, fails with current versions of that package.
     config = MinhashConfig(
         n_grams=5, num_buckets=14, hashes_per_bucket=8, hash_config=HashConfig(hash_fc="sha1")
     )
-    signatures, buckets, removed, kept = (
-        str(folder / name) for name in ("sig", "buckets", "removed", "kept")
-    )
+    signatures, buckets, removed = (str(folder / name) for name in ("sig", "buckets", "removed"))
     run(
         JsonlReader(str(corpus)),
         MinhashDedupSignature(output_folder=signatures, config=config, language="en"),
@@ -58,13 +56,17 @@ def deduplicate(corpus: Path, folder: Path) -> Path:
     run(
         MinhashDedupCluster(input_folder=buckets, output_folder=removed, config=config), logs=folder / "logs3"
     )
+    return Path(removed)
+
+
+def deduplicate(corpus: Path, removed: Path, kept: Path, logs: Path) -> Path:
     run(
         JsonlReader(str(corpus)),
-        MinhashDedupFilter(input_folder=removed),
-        JsonlWriter(kept, compression=None),
-        logs=folder / "logs4",
+        MinhashDedupFilter(input_folder=str(removed)),
+        JsonlWriter(str(kept), compression=None),
+        logs=logs,
     )
-    return Path(kept)
+    return kept
 
 
 def quality(corpus: Path, folder: Path) -> Path:
@@ -87,16 +89,20 @@ def documents(folder: Path) -> int:
 
 def main() -> None:
     corpus, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    alone, both = folder / "alone", folder / "both"
     start = cpu_seconds()
-    alone = deduplicate(corpus, folder / "alone")
-    middle = cpu_seconds()
-    both = deduplicate(quality(corpus, folder / "both"), folder / "both")
-    end = cpu_seconds()
+    removed = cluster(corpus, alone)
+    clustered = cpu_seconds() - start
+    distinct = deduplicate(corpus, removed, alone / "kept", alone / "logs4")
+    start = cpu_seconds()
+    good = quality(corpus, both)
+    kept = deduplicate(good, cluster(good, both), both / "kept", both / "logs4")
+    ingested = cpu_seconds() - start
     print(
         json.dumps(
             {
-                "near_duplicates": {"seconds": middle - start, "kept": documents(alone)},
-                "ingestion": {"seconds": end - middle, "kept": documents(both)},
+                "near_duplicates": {"seconds": clustered, "kept": documents(distinct)},
+                "ingestion": {"seconds": ingested, "kept": documents(kept)},
             }
         )
     )
