@@ -35,12 +35,15 @@ def datasets() -> dict[str, Any]:
     """Every dataset that the report reads, by its name in the catalog."""
     run = load_datasets_of_a_run().make_run()
     named = {name: value for name, value in vars(run).items() if not isinstance(value, dict)}
-    for name in ("corpus_metrics", "word2vec_metrics", "bert_metrics", "video_metrics", "feature_metrics"):
+    named |= run.corpus
+    for name in ("word2vec_metrics", "bert_metrics", "video_metrics", "feature_metrics"):
         named[name] = getattr(run, name)
     named["detection_metrics"] = run.detection_metrics
     for variant in VARIANTS["tokenization"]:
         named[f"{variant}.tokenization_metrics"] = run.tokenization_metrics[variant]
         named[f"{variant}.tokenization_table"] = run.tokenization_tables[variant]
+        named[f"{variant}.vocabulary_sweep"] = run.vocabulary_sweeps[variant]
+    named["tokenizer_comparison"] = run.word_map
     for variant in VARIANTS["action_detection"]:
         named[f"{variant}.training_curves"] = run.training_curves[variant]
         named[f"{variant}.training_metrics"] = run.training_metrics[variant]

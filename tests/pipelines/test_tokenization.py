@@ -49,19 +49,20 @@ def params(plugin: str = "byte_bpe", **values: Any) -> TokenizerParams:
 
 def test_each_variant_is_a_namespace_with_its_own_datasets_and_parameters() -> None:
     pipeline = create_pipeline()
+    verbs = ("train_tokenizer", "encode_documents", "evaluate_tokenizer", "sweep_vocabulary_sizes")
     assert {node.name for node in pipeline.nodes} == {
-        f"{variant}.{verb}"
-        for variant in ("wordpiece", "byte_bpe")
-        for verb in ("train_tokenizer", "encode_documents", "evaluate_tokenizer")
+        "compare_tokenizers",
+        *(f"{variant}.{verb}" for variant in ("wordpiece", "byte_bpe") for verb in verbs),
     }
     assert pipeline.inputs() == {
         "documents",
         "params:tokenization.wordpiece",
         "params:tokenization.byte_bpe",
     }
-    kinds = ("tokenizer", "tokens", "tokenization_metrics", "tokenization_table")
+    kinds = ("tokenizer", "tokens", "tokenization_metrics", "tokenization_table", "vocabulary_sweep")
     assert pipeline.all_outputs() == {
-        f"{variant}.{kind}" for variant in ("wordpiece", "byte_bpe") for kind in kinds
+        "tokenizer_comparison",
+        *(f"{variant}.{kind}" for variant in ("wordpiece", "byte_bpe") for kind in kinds),
     }
 
 

@@ -40,7 +40,9 @@ def make_run() -> SimpleNamespace:
 def make_sections(run: SimpleNamespace) -> list[Section]:
     return [
         words.describe_corpus(**run.corpus),
-        words.describe_tokenizers(run.tokenization_metrics, run.tokenization_tables),
+        words.describe_tokenizers(
+            run.tokenization_metrics, run.tokenization_tables, run.vocabulary_sweeps, run.word_map
+        ),
         words.describe_word_vectors(
             run.word2vec_metrics, run.word2vec_curves, run.word_neighbours, run.word_map
         ),
@@ -122,12 +124,25 @@ def _tokenization() -> dict[str, Any]:
         }
         return pl.DataFrame(columns)
 
+    def sweep(fertility: float) -> pl.DataFrame:
+        figures = ("bytes_per_token", "characters_per_token", "renyi_efficiency", "vocabulary_use")
+        columns = {
+            "tokenizer": ["plugin"] * 4,
+            "vocabulary_size": [4000, 4000, 8000, 8000],
+            "num_ids": [4000, 4000, 7500, 7500],
+            "language": ["all", "en"] * 2,
+            "fertility": [fertility, fertility - 0.1, fertility - 0.2, fertility - 0.3],
+            **{name: [3.5] * 4 for name in (*figures, "unknown_rate", "exact_round_trip")},
+        }
+        return pl.DataFrame(columns)
+
     return {
         "tokenization_metrics": {
             "wordpiece": {"vocabulary_size": 8192, "fertility": 1.52, "unknown_rate": 0.0012},
             "byte_bpe": {"vocabulary_size": 16384, "fertility": 1.41, "unknown_rate": 0.0},
         },
         "tokenization_tables": {"wordpiece": table(1.52), "byte_bpe": table(1.41)},
+        "vocabulary_sweeps": {"wordpiece": sweep(1.6), "byte_bpe": sweep(1.5)},
     }
 
 

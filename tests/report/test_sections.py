@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from prolepsis.report import checks, curves, frames, words
-from prolepsis.report.blocks import BarChart, Block, Details, Grid, LineChart, Section, Table, Text
+from prolepsis.report.blocks import BarChart, Block, Details, Grid, LineChart, Picture, Section, Table, Text
 
 
 def blocks(section: Section, kind: type[Any]) -> list[Any]:
@@ -88,6 +88,19 @@ def test_tokenizers_stand_side_by_side(by_name: dict[str, Section]) -> None:
     assert ["fertility", "1.52", "1.41"] in rows(overall)
     assert rows(by_language) == [["de", "1.72", "1.61"], ["en", "1.22", "1.11"], ["ja", "2.12", "2.01"]]
     assert max(cell.share or 0 for row in by_language.rows for cell in row) == 1
+
+
+def test_tokenizers_are_compared_at_every_vocabulary_size(by_name: dict[str, Section]) -> None:
+    sizes = blocks(by_name["tokenizers"], Table)[2]
+    assert list(sizes.columns[:4]) == ["tokenizer", "vocabulary size", "num ids", "fertility"]
+    assert [row[:4] for row in rows(sizes)] == [
+        ["wordpiece", "4,000", "4,000", "1.60"],
+        ["wordpiece", "8,000", "7,500", "1.40"],
+        ["byte bpe", "4,000", "4,000", "1.50"],
+        ["byte bpe", "8,000", "7,500", "1.30"],
+    ]
+    (picture,) = blocks(by_name["tokenizers"], Picture)
+    assert "vocabulary size" in picture.description
 
 
 def test_every_score_of_word_vectors_stands_beside_its_coverage(by_name: dict[str, Section]) -> None:

@@ -106,11 +106,15 @@ def _share(part: int | None, whole: int) -> str:
     return f.percent(None if part is None else part / max(whole, 1))
 
 
-def describe_tokenizers(metrics: dict[str, Any], tables: dict[str, Any]) -> Section:
-    """The tokenizers side by side, over all languages and for each.
+def describe_tokenizers(
+    metrics: dict[str, Any], tables: dict[str, Any], sweeps: dict[str, Any], tokenizer_comparison: bytes
+) -> Section:
+    """The tokenizers side by side, over all languages and for each, and at other vocabulary sizes.
 
     Args:
-        metrics, tables: the tokenization's metrics and table per language, by the tokenizer's name.
+        metrics, tables, sweeps: the tokenization's metrics, table per language and table per vocabulary size,
+            by the tokenizer's name.
+        tokenizer_comparison: a picture of the sweeps.
     """
     blocks: list[Block] = [
         f.comparison(metrics, "figure", "On the validation split, which the tokenizers have not seen:")
@@ -118,6 +122,14 @@ def describe_tokenizers(metrics: dict[str, Any], tables: dict[str, Any]) -> Sect
     fertility = _by_language(tables, "fertility")
     if fertility is not None:
         blocks.append(fertility)
+    blocks.append(
+        f.picture(
+            tokenizer_comparison,
+            "tokens per word and bytes per token against the vocabulary size",
+            "The same tokenizers, trained on the same text, at other vocabulary sizes.",
+        )
+    )
+    blocks.append(Details("Vocabulary sizes", [_sizes_table(sweeps)]))
     blocks += [
         Details(f"{f.words(name)}: every language", [f.table(table)]) for name, table in tables.items()
     ]
@@ -138,6 +150,17 @@ def describe_tokenizers(metrics: dict[str, Any], tables: dict[str, Any]) -> Sect
         blocks,
         tiles,
     )
+
+
+def _sizes_table(sweeps: Mapping[str, pl.DataFrame]) -> Table:
+    """Over all languages, a row for each tokenizer and vocabulary size."""
+    rows = [
+        table.filter(language=_ALL_LANGUAGES).with_columns(pl.lit(f.words(name)).alias("tokenizer"))
+        for name, table in sweeps.items()
+    ]
+    figures = ("fertility", "bytes_per_token", "characters_per_token", "renyi_efficiency", "vocabulary_use")
+    columns = ("tokenizer", "vocabulary_size", "num_ids", *figures, "unknown_rate", "exact_round_trip")
+    return f.table(pl.concat(rows).select(columns))
 
 
 def describe_word_vectors(

@@ -31,7 +31,15 @@ def create_pipeline(**_: Any) -> Pipeline:
                 "corpus_metrics",
             ],
         ),
-        _describe(words.describe_tokenizers, ["all_tokenization_metrics", "all_tokenization_table"]),
+        _describe(
+            words.describe_tokenizers,
+            [
+                "all_tokenization_metrics",
+                "all_tokenization_table",
+                "all_vocabulary_sweep",
+                "tokenizer_comparison",
+            ],
+        ),
         _describe(
             words.describe_word_vectors,
             ["word2vec_metrics", "word2vec_curves", "word_neighbours", "word_map"],
@@ -67,6 +75,7 @@ def create_pipeline(**_: Any) -> Pipeline:
         [
             _gather(_TOKENIZERS, "tokenization_metrics"),
             _gather(_TOKENIZERS, "tokenization_table"),
+            _gather(_TOKENIZERS, "vocabulary_sweep"),
             _gather(_DETECTORS, "training_curves"),
             _gather(_DETECTORS, "training_metrics"),
             _gather(_DETECTORS, "scores"),

@@ -1,5 +1,6 @@
 """Train a tokenizer, encode the corpus with it, and measure it."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
@@ -36,22 +37,63 @@ def evaluate_tokenizer(documents: pl.LazyFrame, tokenizer: Any) -> tuple[dict[st
     Returns:
         The figures for all languages together, and the table with a row for each language.
     """
-    from prolepsis.errors import ProlepsisError
     from prolepsis.text.tokenizers.evaluation import evaluate
+
+    table = evaluate(tokenizer, _validation_batches(documents))
+    overall = table.row(0, named=True)
+    metrics = {"vocabulary_size": tokenizer.vocabulary_size} | {
+        name: value for name, value in overall.items() if name != "language"
+    }
+    return metrics, table
+
+
+def sweep_vocabulary_sizes(documents: pl.LazyFrame, parameters: TokenizerParams) -> pl.DataFrame:
+    """Trains the chosen tokenizer at several vocabulary sizes and measures each on the validation split.
+
+    Returns:
+        The figures, a row for each size and language.
+    """
+    from prolepsis.text.tokenizers.sweep import sweep
+    from prolepsis.text.tokenizers.texts import TrainingTexts
+
+    trainer = parameters.load()(parameters.configuration())
+    texts = TrainingTexts(documents, parameters.sample_bytes, parameters.seed)
+    return sweep(
+        {parameters.plugin: trainer}, texts, _validation_batches(documents), parameters.vocabulary_sizes
+    )
+
+
+def compare_tokenizers(**vocabulary_sweeps: pl.DataFrame) -> Any:
+    """A picture of all variants, at all vocabulary sizes.
+
+    Returns:
+        A matplotlib `Figure`.
+    """
+    from prolepsis.text.tokenizers.sweep import draw_sweep
+
+    named = [table.with_columns(pl.lit(name).alias("tokenizer")) for name, table in vocabulary_sweeps.items()]
+    return draw_sweep(pl.concat(named))
+
+
+def _validation_batches(documents: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The validation split, which no tokenizer has seen.
+
+    Raises:
+        ProlepsisError: it is empty.
+    """
+    from prolepsis.errors import ProlepsisError
     from prolepsis.text.tokenizers.texts import document_batches
     from prolepsis.training.progress import track
 
     validation = documents.filter(pl.col("split") == "val")
     batches = document_batches(validation, ["text", "language"])
-    table = evaluate(tokenizer, track(batches, "Evaluating the tokenizer", unit="batches"))
-    overall = table.row(0, named=True)
-    if overall["num_documents"] == 0:
+    empty = True
+    for batch in track(batches, "Measuring on the validation split", unit="batches"):
+        empty = False
+        yield batch
+    if empty:
         raise ProlepsisError(
             "The validation split has no documents to evaluate a tokenizer on.",
             where="documents, split val",
             remedy="Give the corpus more documents, or a larger validation share.",
         )
-    metrics = {"vocabulary_size": tokenizer.vocabulary_size} | {
-        name: value for name, value in overall.items() if name != "language"
-    }
-    return metrics, table

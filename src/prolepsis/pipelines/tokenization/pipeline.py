@@ -4,13 +4,26 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from prolepsis.pipelines.tokenization.nodes import encode_documents, evaluate_tokenizer, train_tokenizer
+from prolepsis.pipelines.tokenization.nodes import (
+    compare_tokenizers,
+    encode_documents,
+    evaluate_tokenizer,
+    sweep_vocabulary_sizes,
+    train_tokenizer,
+)
 from prolepsis.variants import VARIANTS
 
 
 def create_pipeline(**_: Any) -> Pipeline:
-    """One namespace for each variant of `prolepsis.variants.VARIANTS["tokenization"]`."""
-    return sum((_variant(name) for name in VARIANTS["tokenization"]), Pipeline([]))
+    """A namespace for each variant of `prolepsis.variants.VARIANTS["tokenization"]`, and their comparison."""
+    names = VARIANTS["tokenization"]
+    compare = Node(
+        compare_tokenizers,
+        {name: f"{name}.vocabulary_sweep" for name in names},
+        "tokenizer_comparison",
+        name="compare_tokenizers",
+    )
+    return sum((_variant(name) for name in names), Pipeline([compare]))
 
 
 def _variant(name: str) -> Pipeline:
@@ -18,6 +31,12 @@ def _variant(name: str) -> Pipeline:
         [
             Node(train_tokenizer, ["documents", "params:tokenizer"], "tokenizer", name="train_tokenizer"),
             Node(encode_documents, ["documents", "tokenizer"], "tokens", name="encode_documents"),
+            Node(
+                sweep_vocabulary_sizes,
+                ["documents", "params:tokenizer"],
+                "vocabulary_sweep",
+                name="sweep_vocabulary_sizes",
+            ),
             Node(
                 evaluate_tokenizer,
                 ["documents", "tokenizer"],

@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import pyarrow as pa
+
+from prolepsis.text.corpus.utf8 import utf8
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -44,21 +45,11 @@ def shingle_hashes(texts: pl.Series, num_words: int) -> tuple[Hashes, npt.NDArra
         The hashes, in the order in which the runs stand, `[S]`; and where those of each text begin, with the
         end of the last, `[len(texts) + 1]`. A text without words has none.
     """
-    characters, borders = _utf8(texts)
+    characters, borders = utf8(texts)
     hashes = np.empty(_most_words(characters) + len(texts), np.uint64)
     starts = np.empty(len(texts) + 1, np.int64)
     count = _hash_runs(characters, borders, _folding(), num_words, hashes, starts)
     return hashes[:count].copy(), starts
-
-
-def _utf8(texts: pl.Series) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    array: Any = texts.to_arrow().cast(pa.large_string())
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-    _, offsets, data = array.buffers()
-    borders = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
-    characters = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
-    return characters, borders
 
 
 def _most_words(characters: npt.NDArray[np.uint8]) -> int:

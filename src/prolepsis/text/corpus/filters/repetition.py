@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from prolepsis.text.corpus.filters.tokens import Tokens, utf8
+from prolepsis.text.corpus.filters.tokens import Tokens
+from prolepsis.text.corpus.utf8 import utf8
 
 
 @dataclass(frozen=True)
