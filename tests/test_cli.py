@@ -123,7 +123,7 @@ def test_a_missing_dataset_of_an_earlier_stage_is_named(project: Project):
 def test_a_corpus_of_broken_files_stops_before_anything_is_written(project: Project):
     corpus = raw(project) / "corpus"
     corpus.mkdir()
-    (corpus / "broken.txt").write_bytes(b"good words and then \xff\xfe bad bytes\n")
+    (corpus / "broken.txt").write_bytes(b"good words and then \x00\x01 no text\n")
     message = refused(project, "--pipelines", "corpus_ingestion")
     assert "broken.txt" in message
     assert "UTF-8" in message
