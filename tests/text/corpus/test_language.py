@@ -52,11 +52,12 @@ def test_what_is_no_language_is_uncertain(judge: Judge) -> None:
     assert judge(LanguageFilter, "## @@ %% ~~ ^^ || <> == ++ §§ ## @@") == ["language_uncertain"]
 
 
-def test_only_the_beginning_of_a_document_is_looked_at(judge: Judge) -> None:
-    text = TEXTS["en"] + " " + TEXTS["de"] * 10
+def test_only_the_middle_of_a_document_is_looked_at(judge: Judge) -> None:
+    french = TEXTS["fr"] * 3
+    text = french + TEXTS["en"] + french
 
     assert judge(LanguageFilter, text, languages=["en"], characters=len(TEXTS["en"])) == [None]
-    assert judge(LanguageFilter, text, languages=["en"], characters=1000) == ["language_not_wanted"]
+    assert judge(LanguageFilter, text, languages=["en"], characters=10_000) == ["language_not_wanted"]
 
 
 def test_a_wanted_language_that_does_not_exist_is_refused_with_those_that_do() -> None:
