@@ -49,7 +49,7 @@ class LanguageFilterConfig(BaseModel):
     threshold: float = Field(default=0.65, ge=0, le=1)
     """The least confidence, as in FineWeb (Penedo et al. 2024)."""
     characters: int = Field(default=500, ge=1)
-    """How much is looked at, in the middle of a longer document: a book begins with names and a title page."""
+    """How much is looked at, in the middle of a longer document: books begin with names and a title page."""
 
 
 class LanguageFilter(DocumentFilter):
