@@ -32,7 +32,7 @@ class BytePairTrainer(WordTrainer):
 
     def count(self, batches: Batches) -> pl.DataFrame:
         """Counts runs of letters, digits and signs, with the space before them."""
-        return count_words(batches, sentencepiece_style.words)
+        return sentencepiece_style.count_written(count_words(batches, sentencepiece_style.words))
 
     def train_many(self, counts: pl.DataFrame, sizes: Sequence[int]) -> list[Tokenizer]:
         """Learns the merges once, for the largest size."""

@@ -39,8 +39,8 @@ PATTERNS_OF_PARTS: dict[Pattern, str] = {
 }
 """What finds in each part of a text, as `parts` gives them, the words that `PATTERNS` finds in the text."""
 
-# Where texts are parted: a sign that none of them holds. No batch of texts holds all of these.
-_MARKS = range(0x10FFFF, 0xFFFF, -1)
+# Where texts are parted; made longer until no text holds it.
+_MARK = "\U0010ffff"
 
 # GPT-4 gives line ends to the words before them.
 _LAST_TWO_SPACES: dict[Pattern, str] = {"gpt2": r"(\s)(\s\S)", "gpt4": r"(\s)([^\S\r\n]\S)"}
@@ -72,7 +72,9 @@ def parts(texts: pl.Series, pattern: Pattern) -> pl.Series:
     Returns:
         List of String; no part spans two white spaces and a word after them.
     """
-    mark = next(sign for sign in map(chr, _MARKS) if not texts.str.contains(sign, literal=True).any())
+    mark = _MARK
+    while texts.str.contains(mark, literal=True).any():
+        mark += mark
     return texts.str.replace_all(_LAST_TWO_SPACES[pattern], f"${{1}}{mark}${{2}}").str.split(mark)
 
 

@@ -70,15 +70,22 @@ class WordEngine:
     Args:
         encoder: encodes one word.
         words: cuts texts.
+        written: how the encoder is to be given words, if not as they were cut.
         has_offsets: the words put together are the text, so that places in it can be told.
     """
 
     def __init__(
-        self, encoder: tokenizers.Tokenizer, words: Callable[[pl.Series], Words], *, has_offsets: bool
+        self,
+        encoder: tokenizers.Tokenizer,
+        words: Callable[[pl.Series], Words],
+        written: Callable[[pl.Series], pl.Series] | None = None,
+        *,
+        has_offsets: bool,
     ) -> None:
         self.has_offsets = has_offsets
         self._encoder = encoder
         self._words = words
+        self._written = written
         self._lock = Lock()
         self._numbers: dict[str, int] = {}
         self._table = _Table()
@@ -97,7 +104,7 @@ class WordEngine:
     def _encode(self, texts: Sequence[str], *, offsets: bool = False) -> tuple[list[Ids], list[Offsets]]:
         words = self._words(pl.Series(texts, dtype=pl.String))
         distinct = words.flat.unique(maintain_order=True)
-        numbers, table = self._look_up(distinct.to_list())
+        numbers, table = self._look_up((self._written(distinct) if self._written else distinct).to_list())
         places = words.flat.cast(pl.Enum(distinct)).to_physical().to_numpy()
         of_word = numbers[places]
         lengths = table.lengths[of_word]
@@ -120,7 +127,7 @@ class WordEngine:
         with self._lock:
             if self._remembered > _CHARACTERS_REMEMBERED:
                 self._numbers, self._table, self._remembered = {}, _Table(), 0
-            new = [word for word in words if word not in self._numbers]
+            new = [word for word in dict.fromkeys(words) if word not in self._numbers]
             if new:
                 self._table = self._table.extended(new, self._encoder)
                 self._numbers.update(
@@ -143,7 +150,7 @@ def fast_engine(definition: str) -> WordEngine | None:
             return WordEngine(encoder, partial(byte_level.words, pattern=pattern), has_offsets=True)
     if _prepares(content, sentencepiece_style.prepare(models.BPE())):
         encoder.normalizer = encoder.pre_tokenizer = None
-        return WordEngine(encoder, sentencepiece_style.words, has_offsets=False)
+        return WordEngine(encoder, sentencepiece_style.words, sentencepiece_style.written, has_offsets=False)
     for cased in (False, True):
         if _prepares(content, bert_style.prepare(models.WordPiece(), cased=cased)):
             return WordEngine(encoder, bert_style.spaced_words, has_offsets=True)

@@ -1,0 +1,90 @@
+"""`kedro tokenizers`: how the trained tokenizers split a sentence."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import ProjectMetadata
+from rich.console import Console
+from rich.text import Text
+
+from prolepsis.errors import ProlepsisError
+
+if TYPE_CHECKING:
+    from prolepsis.text.tokenizers import Tokenizer
+
+_FOLDER = Path("06_models") / "tokenizers"
+_COLOURS = (
+    "black on bright_cyan",
+    "black on bright_yellow",
+    "black on bright_green",
+    "black on bright_magenta",
+)
+_SPECIAL = "white on red"
+
+
+@click.group()
+def tokenizers() -> None:
+    """What the trained tokenizers make of text."""
+
+
+@tokenizers.command("show")
+@click.argument("text")
+@click.option("--tokenizer", "-t", "names", multiple=True, help="Only this one; may be given several times.")
+@click.option("--env", "-e", default="base", show_default=True, help="The environment of the configuration.")
+@click.pass_obj
+def show_tokenizers(metadata: ProjectMetadata, text: str, names: tuple[str, ...], env: str) -> None:
+    """Show how each trained tokenizer splits TEXT: its tokens, their ids, and how many there are."""
+    folder = _folder(metadata.project_path, env)
+    try:
+        chosen = _load(folder, names)
+    except ProlepsisError as error:
+        raise click.ClickException(str(error)) from error
+    console = Console()
+    for name, tokenizer in chosen.items():
+        _show(console, name, tokenizer, text)
+
+
+def _folder(project: Path, env: str) -> Path:
+    context = KedroSession.create(project, env=env, save_on_close=False).load_context()
+    return project / str(context.config_loader["globals"]["data"]) / _FOLDER
+
+
+def _load(folder: Path, names: tuple[str, ...]) -> Mapping[str, "Tokenizer"]:
+    from prolepsis.plugins import offer
+    from prolepsis.text.tokenizers import Tokenizer
+    from prolepsis.text.tokenizers.tokenizer import TOKENIZER_FILE
+
+    trained = sorted(path.parent.name for path in folder.glob(f"*/{TOKENIZER_FILE}"))
+    if not trained:
+        raise ProlepsisError(
+            "No tokenizer has been trained.", where=folder, remedy="Run 'kedro run --pipelines tokenization'."
+        )
+    for name in names:
+        if name not in trained:
+            raise ProlepsisError(
+                f"There is no trained tokenizer {name!r}.", where=folder, remedy=offer(name, trained)
+            )
+    return {name: Tokenizer.load(folder / name) for name in names or trained}
+
+
+def _show(console: Console, name: str, tokenizer: "Tokenizer", text: str) -> None:
+    ids = tokenizer.encode_batch([text])[0].tolist()
+    words = tokenizer.words()
+    pieces = [words[number] for number in ids]
+    count = f"{len(ids)} {'token' if len(ids) == 1 else 'tokens'}"
+    console.print(
+        Text.assemble((name, "bold"), f"  {count}, {len(text)} characters, {tokenizer.vocabulary_size:,} ids")
+    )
+    special = set(tokenizer.special_ids.values())
+    line = Text("  ")
+    for place, (number, piece) in enumerate(zip(ids, pieces, strict=True)):
+        shown = piece.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣") or "␣"
+        colour = _SPECIAL if number in special else _COLOURS[place % len(_COLOURS)]
+        line.append(shown, style=colour)
+        # Where there are no colours, something must still part the tokens.
+        line.append(" " if console.is_terminal else " | " if place < len(ids) - 1 else "")
+    console.print(line, soft_wrap=True)
+    console.print(Text("  " + " ".join(map(str, ids)), style="dim"), soft_wrap=True)
