@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.token_shards import TokenizedDocuments, TokenStream
+from prolepsis.text.token_shards import TokenizedDocuments, TokenizedPart, TokenStream
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
 
@@ -28,14 +28,15 @@ def tokenizer(project: Any) -> Tokenizer:
     """The trained tokenizer, saved in the project with the encoded corpus."""
     trainer = ByteLevelBytePairTrainer(ByteLevelBytePairTrainer.Config(vocabulary_size=450))
     tokenizer = trainer.train([texts(ENGLISH, 200, 0) + texts(FRENCH, 200, 1)])
-    batches = []
+    parts = []
     for split, count, seed in (("train", 100, 2), ("val", 20, 3)):
         for language, words in (("en", ENGLISH), ("fr", FRENCH)):
             tokens = tokenizer.encode_batch(texts(words, count, seed))
             ids = [f"{split}-{language}-{i}" for i in range(count)]
             starts = [np.zeros(1, np.int32)] * count
-            batches.append(TokenizedDocuments(split, ids, [language] * count, tokens, starts))
-    stream = TokenStream(batches, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
+            batch = TokenizedDocuments(split, ids, [language] * count, tokens, starts)
+            parts.append(TokenizedPart(ids[0], lambda batch=batch: [batch]))
+    stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
     project.save("byte_bpe.tokenizer", tokenizer)
     project.save("byte_bpe.tokens", stream)
     return tokenizer
