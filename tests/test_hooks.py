@@ -38,20 +38,19 @@ def test_a_finished_run_removes_the_checkpoints_of_its_own_parameters(tmp_path: 
     assert len(list(other.iterdir())) == 2
 
 
-def test_a_finished_run_removes_the_shards_of_its_ingestion_and_no_other_folder(tmp_path: Path):
+def test_a_finished_run_removes_the_shards_of_its_ingestion_and_nothing_else(tmp_path: Path):
     own, other = tmp_path / "own", tmp_path / "other"
     for folder in (own, other):
-        (folder / "read").mkdir(parents=True)
-    (own / "workspace.json").write_text("{}")
+        (folder / "corpus-0123456789abcdef" / "read").mkdir(parents=True)
+    (other / "thesis.tex").write_text("mine")
+    values = {"own": {"checkpoint_directory": str(own)}, "other": {"checkpoint_directory": str(other)}}
     pipeline = Pipeline(
-        [Node(lambda one, other: one, ["params:one", "params:other"], "documents", name="ingest")]
+        [Node(lambda a, b, c: a, ["params:own", "params:other", "params:none"], "documents", name="ingest")]
     )
     catalog = DataCatalog(
-        {
-            "params:one": MemoryDataset({"checkpoint_directory": str(own)}),
-            "params:other": MemoryDataset({"checkpoint_directory": str(other)}),
-        }
+        {f"params:{name}": MemoryDataset(value) for name, value in values.items()}
+        | {"params:none": MemoryDataset({"checkpoint_directory": None})}
     )
     CheckpointHooks().after_pipeline_run(pipeline, catalog)
     assert not own.exists()
-    assert (other / "read").is_dir()
+    assert [path.name for path in other.iterdir()] == ["thesis.tex"]

@@ -41,6 +41,7 @@ def _checkpoint_directories(value: Any) -> Iterator[Path]:
     if isinstance(value, dict):
         for key, entry in value.items():
             if key == _KEY:
-                yield Path(entry)
+                if entry is not None:
+                    yield Path(entry)
             else:
                 yield from _checkpoint_directories(entry)

@@ -1,5 +1,6 @@
 """Any data as rows that can be checked: bounded in memory however large the data is."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,7 +150,9 @@ def _frame(data: Any) -> pl.DataFrame:
         return _frame(profile())
     if isinstance(data, Path):
         files = sorted(_files(data))
-        names = [file.relative_to(data).as_posix() if data.is_dir() else file.name for file in files]
+        paths = [file.relative_to(data).as_posix() if data.is_dir() else file.name for file in files]
+        # A name that is not UTF-8 is legal on Linux but cannot be written into a table.
+        names = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
         sizes = [file.stat().st_size for file in files]
         return pl.DataFrame({"file": names, "bytes": sizes}, {"file": pl.String, "bytes": pl.Int64})
     if isinstance(data, Mapping):

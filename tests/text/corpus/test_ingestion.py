@@ -23,6 +23,7 @@ from prolepsis.text.corpus.ledger import EXAMPLES, WATERFALL, WATERFALL_BY_GROUP
 from prolepsis.text.corpus.passes import DOCUMENT_COLUMNS, DROPPED_COLUMNS, run_pass, split_of
 from prolepsis.text.corpus.presets import PRESETS
 from prolepsis.text.corpus.reading import read_files
+from prolepsis.text.corpus.workspace import clear_workspace
 
 QUALITY = {"plugin": "gopher_quality", "config": {"min_words": 3, "min_stop_words": 0}}
 DUPLICATES = [{"plugin": "exact_duplicates"}, {"plugin": "near_duplicates"}]
@@ -273,12 +274,94 @@ ingest_corpus(Path({str(folder)!r}), IngestionConfig.model_validate_json({config
 """
     killed = subprocess.run([sys.executable, "-c", script], check=False)
     assert killed.returncode == -signal.SIGKILL
-    assert [*checkpoints.glob("pass-1/.*.partial")]
+    assert [*checkpoints.glob("corpus-*/pass-1/.*.partial")]
 
     resumed = ingest(folder, *filters, checkpoint_directory=checkpoints)
 
     assert not [*checkpoints.rglob("*.partial")]
     assert bytes_of(resumed) == bytes_of(ingest(folder, *filters))
+
+
+def test_only_the_work_of_the_ingestion_is_ever_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = corpus_of_shards(tmp_path / "corpus", monkeypatch)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("mine")
+
+    ingest(folder, checkpoint_directory=mine)
+    ingest(folder, QUALITY, checkpoint_directory=mine)
+
+    assert len([*mine.glob("corpus-*")]) == 1  # that of the first configuration is stale
+    clear_workspace(mine)
+    assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
+
+
+def test_work_inside_the_corpus_is_refused(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", "text")
+
+    with pytest.raises(ProlepsisError, match="inside the corpus"):
+        ingest(tmp_path, checkpoint_directory=tmp_path / "work")
+
+
+def test_a_second_run_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    write_jsonl(tmp_path / "corpus" / "a.jsonl", "text")
+    work = tmp_path / "work"
+    script = f"""
+import sys
+from filelock import FileLock
+with FileLock({str(work / ".corpus.lock")!r}):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+    work.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(ProlepsisError, match="Another run is making a corpus here"):
+            ingest(tmp_path / "corpus", checkpoint_directory=work)
+        other.communicate()
+    assert kept(ingest(tmp_path / "corpus", checkpoint_directory=work)).height == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "read/*/record.json",
+        "read/*/refused/*.arrow",
+        "pass-0/*/observed/*.arrow",
+        "pass-0/*/ledger.arrow",
+        "pass-1/*/kept/*.arrow",
+        "pass-1/*/dropped/*.arrow",
+        "pass-1/*/examples.arrow",
+    ],
+)
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_damaged_work_of_an_earlier_run_is_named_or_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str, how: str
+) -> None:
+    folder = corpus_of_shards(tmp_path / "corpus", monkeypatch)
+    filters = [{"plugin": "exact_duplicates"}]
+    work = tmp_path / "work"
+    expected = bytes_of(ingest(folder, *filters, checkpoint_directory=work))
+    (workspace,) = work.glob("corpus-*")
+    file = min(workspace.glob(damage))
+    if how == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-20])
+
+    try:
+        again = bytes_of(ingest(folder, *filters, checkpoint_directory=work))
+    except ProlepsisError as error:
+        assert "damaged" in str(error)
+        assert str(workspace) in str(error)
+    else:
+        assert again == expected
 
 
 @pytest.mark.parametrize("change", ["file", "config"])
@@ -399,6 +482,30 @@ def test_only_the_files_that_were_asked_for_are_read(tmp_path: Path) -> None:
     assert corpus.set_aside.height == 0
 
 
+def test_a_filter_that_finds_nothing_to_observe_drops_nothing(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", "...", "!!! ???")
+
+    corpus = ingest(tmp_path, {"plugin": "near_duplicates"}, {"plugin": "paragraph_duplicates"})
+
+    assert kept(corpus).height == 2
+
+
+def test_patterns_that_leave_no_file_are_named(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", "text")
+
+    with pytest.raises(ProlepsisError, match="no file that a reader takes") as error:
+        ingest(tmp_path, include=["*.nope"])
+
+    assert "*.nope" in str(error.value)
+
+
+def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", "text")
+    (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
+
+    assert ingest(tmp_path).set_aside.rows() == [("self.txt", "It is a link that leads back to itself.")]
+
+
 # --- presets
 
 
@@ -471,7 +578,7 @@ def test_bad_files_are_set_aside_with_the_place_and_the_run_goes_on(tmp_path: Pa
     assert "end-of-stream" in reasons["cut.jsonl.gz"]
     assert reasons["array.jsonl"] == "Line 2 is a JSON array, not an object."
     assert "magic bytes" in reasons["not.parquet"]
-    assert reasons["image.png"] == "No reader takes '.png'."
+    assert reasons["image.png"] == "No reader takes files that end in '.png'."
     assert corpus.metrics["files"] == {"read": 20, "set_aside": 5, "replaced_bytes": 0}
 
 

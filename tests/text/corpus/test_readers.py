@@ -19,11 +19,14 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from prolepsis import plugins
 from prolepsis.text.corpus.files import BadFileError, CorpusFile, Decoding, find_files
 from prolepsis.text.corpus.readers import BATCH_DOCUMENTS, batches
 from prolepsis.text.corpus.readers.arrow import ParquetReader, TableReaderConfig
+from prolepsis.text.corpus.readers.csv import CsvReaderConfig
+from prolepsis.text.corpus.readers.html import HtmlReaderConfig
 
 
 def parquet(**columns: object) -> bytes:
@@ -187,7 +190,7 @@ def test_a_truncated_archive_is_damaged_whatever_it_held_before(
 def test_json_lines_give_their_ids_or_their_line_numbers(read: Read) -> None:
     content = b'{"id": "a", "text": "one"}\n\n{"text": "two"}\n{"id": 7, "text": null}\n'
 
-    assert read("a.jsonl", content).rows() == [("a", "one"), ("3", "two"), ("7", None)]
+    assert read("a.jsonl", content).rows() == [("a", "one"), ("line 3", "two"), ("7", None)]
 
 
 def test_the_keys_of_json_lines_can_be_named(read: Read) -> None:
@@ -223,7 +226,7 @@ def test_a_line_that_is_no_document_is_named(line: bytes, message: str, read: Re
 def test_csv_rows_may_hold_line_breaks_and_quotes(read: Read) -> None:
     content = b'id,text\na,"one\nmore, ""quoted"""\n,two\n'
 
-    assert read("a.csv", content).rows() == [("a", 'one\nmore, "quoted"'), ("4", "two")]
+    assert read("a.csv", content).rows() == [("a", 'one\nmore, "quoted"'), ("line 4", "two")]
 
 
 def test_tsv_files_are_separated_by_tabs(read: Read) -> None:
@@ -258,7 +261,10 @@ def test_an_empty_csv_file_has_no_documents(read: Read) -> None:
 
 
 def test_parquet_rows_give_their_ids_or_their_numbers(read: Read) -> None:
-    assert read("a.parquet", parquet(id=[4, None], text=["one", None])).rows() == [("4", "one"), ("2", None)]
+    assert read("a.parquet", parquet(id=[4, None], text=["one", None])).rows() == [
+        ("4", "one"),
+        ("row 2", None),
+    ]
 
 
 def test_parquet_without_ids_is_numbered_across_batches(read: Read) -> None:
@@ -684,3 +690,44 @@ def test_the_package_of_readers_is_light_to_import() -> None:
     )
 
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_arrow_file_with_two_columns_of_the_name_is_refused(read: Read) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+
+    with pytest.raises(BadFileError, match="There are 2 columns 'text'"):
+        read("a.arrow", sink.getvalue())
+
+
+def test_a_damaged_length_of_an_arrow_message_reserves_no_memory(read: Read) -> None:
+    content = b"\xff\xff\xff\xff" + (1_700_000_000).to_bytes(4, "little") + b"x" * 1000
+
+    with pytest.raises(BadFileError, match="message that is larger than 256 MB"):
+        read("a.arrow.gz", gzip.compress(content))
+
+
+@pytest.mark.parametrize("delimiter", ["", "||", '"', "\n"])
+def test_a_delimiter_is_one_character_that_can_part_fields(delimiter: str) -> None:
+    with pytest.raises(ValidationError, match="delimiter"):
+        CsvReaderConfig(delimiter=delimiter)
+
+
+def test_a_selector_that_is_none_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(ValidationError, match="no CSS selector"):
+        HtmlReaderConfig(selector="div[[")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "keys"),
+    [
+        ("a.jsonl", b'{"id": "2", "text": "x"}\n{"text": "y"}\n', ["2", "line 2"]),
+        ("a.csv", b"id,text\n3,x\n,y\n", ["3", "line 3"]),
+    ],
+)
+def test_an_id_that_is_the_number_of_a_line_without_one_is_another_key(
+    name: str, content: bytes, keys: list[str], read: Read
+) -> None:
+    assert read(name, content)["key"].to_list() == keys

@@ -25,7 +25,7 @@ class IngestionConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    include: list[str] = ["**/*"]
+    include: list[str] = Field(default=["**/*"], min_length=1)
     """Which files to read: patterns of paths inside the folder."""
     exclude: list[str] = []
     """Which of them to leave alone."""
@@ -39,11 +39,11 @@ class IngestionConfig(BaseModel):
     """In the order in which they are applied; or the name of a preset, `fineweb` or `books`."""
     max_bad_share: float = Field(default=0.2, ge=0, le=1)
     """Bad files are set aside; where more than this share is bad, nothing is made."""
-    max_document_megabytes: float = Field(default=16, gt=0)
+    max_document_megabytes: float = Field(default=16, gt=0, le=1000)
     """A file with a larger document (or line) is a bad one: what any file can ask of memory is bounded."""
     validation_share: float = Field(default=0.05, ge=0, lt=1)
     """The share of documents, by a hash of their text, that is for validation."""
-    shard_megabytes: float = Field(default=64, gt=0)
+    shard_megabytes: float = Field(default=64, gt=0, le=10_000)
     """How much text goes into one shard of the result."""
     num_processes: int | None = Field(default=None, ge=1)
     """How many processes share the work; null takes one for each processor. The result is the same."""

@@ -49,16 +49,16 @@ class ExactDuplicates(CorpusFilter):
 class NearDuplicatesConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    shingle_words: int = Field(default=5, ge=1)
+    shingle_words: int = Field(default=5, ge=1, le=100)
     """The length of the runs of words that two documents may share."""
-    bands: int = Field(default=14, ge=1)
+    bands: int = Field(default=14, ge=1, le=256)
     """Two documents are near duplicates if one of so many bands is equal."""
-    rows: int = Field(default=8, ge=1)
+    rows: int = Field(default=8, ge=1, le=64)
     """Hashes in a band: documents of Jaccard similarity s meet with probability 1 - (1 - s^rows)^bands."""
     min_similarity: float | None = Field(default=None, gt=0, le=1)
     """Documents that meet are duplicates only if their exact Jaccard similarity is this at least; null trusts
     the hashes, as FineWeb does. Costs 8 bytes of disk for each word of the corpus."""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**63)
     """Of the hash functions."""
 
 

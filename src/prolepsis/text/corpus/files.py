@@ -114,23 +114,31 @@ def _matches_one(parts: tuple[str, ...], globs: Sequence[str]) -> bool:
 
 
 def _matches(parts: tuple[str, ...], glob: tuple[str, ...]) -> bool:
-    if not glob:
-        return not parts
-    if glob[0] == "**":
-        return any(_matches(parts[start:], glob[1:]) for start in range(len(parts) + 1))
-    return bool(parts) and fnmatchcase(parts[0], glob[0]) and _matches(parts[1:], glob[1:])
+    """Whether a path matches: finds which beginnings of it each beginning of the glob can stand for."""
+    reached = {0}
+    for pattern in glob:
+        if pattern == "**":
+            reached = set(range(min(reached), len(parts) + 1)) if reached else reached
+        else:
+            reached = {
+                place + 1 for place in reached if place < len(parts) and fnmatchcase(parts[place], pattern)
+            }
+    return len(parts) in reached
 
 
 def _describe(path: Path, folder: Path, decoding: Decoding) -> CorpusFile:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compression = suffixes.pop() if suffixes and suffixes[-1] in COMPRESSIONS else ""
     # A name that is not UTF-8 is legal on Linux but cannot be written into a table.
-    name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", errors="replace")
+    name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", errors="backslashreplace")
     return CorpusFile(path, name, suffixes[-1] if suffixes else "", compression, decoding)
 
 
 def _about_link(path: Path, folder: Path) -> str:
-    target = path.resolve()
+    try:
+        target = path.resolve(strict=False)
+    except (OSError, RuntimeError):  # RuntimeError before Python 3.13
+        return "It is a link that leads back to itself."
     if not target.is_relative_to(folder.resolve()):
         return f"It is a link that leaves the corpus folder: {target}"
     return "It is a link to a place inside the corpus folder, which is read there."

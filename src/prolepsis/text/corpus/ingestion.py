@@ -8,6 +8,7 @@ process, several processes can share the work, and a killed run goes on at the s
 
 import hashlib
 import inspect
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from prolepsis.text.corpus.config import READERS, IngestionConfig
 from prolepsis.text.corpus.files import CorpusFile, find_files
 from prolepsis.text.corpus.filtering import CorpusFilter
 from prolepsis.text.corpus.ledger import SourceNames
-from prolepsis.text.corpus.parts import parts
+from prolepsis.text.corpus.parts import damaged, parts, read_part
 from prolepsis.text.corpus.passes import Pass, PassTask, plan_passes, run_pass
 from prolepsis.text.corpus.reading import (
     REFUSED,
@@ -92,11 +93,15 @@ class _Ingestion:
         self._folder = folder
         self._config = config
         self._passes = plan_passes(config)
-        self._files, self._reasons = self._find_files()
+        self._reasons: dict[str, str] = {}
+        self._stats = self._find_files()
+        self._files = [*self._stats]
+        self._refuse_work_in_corpus()
         self._workspace = Workspace(config.checkpoint_directory, self._contents())
         self._names = SourceNames.of([file.name for file in self._files])
         self._records: list[FileRecord] = []
         self._shards: list[Shard] = []
+        self._kept: dict[str, int] = {}
 
     def run(self) -> IngestedCorpus:
         with Workers(self._config.num_processes) as workers:
@@ -108,42 +113,67 @@ class _Ingestion:
                     self._conclude(number, plan.observer)
         return self._result()
 
-    def _find_files(self) -> tuple[list[CorpusFile], dict[str, str]]:
+    def _find_files(self) -> dict[CorpusFile, os.stat_result]:
+        """The files to read, as they are now; why others are not read is noted."""
         readers = find_readers(self._config)
-        found, reasons = find_files(
+        found, self._reasons = find_files(
             self._folder, self._config.include, self._config.exclude, self._config.decoding
         )
-        files = [file for file in found if file.suffix in readers]
+        files: dict[CorpusFile, os.stat_result] = {}
         for file in found:
             if file.suffix not in readers:
-                reasons[file.name] = f"No reader takes {file.suffix or 'a file without a suffix'!r}."
+                ending = f"files that end in {file.suffix!r}" if file.suffix else "files without an ending"
+                self._reasons[file.name] = f"No reader takes {ending}."
+                continue
+            try:
+                files[file] = file.path.stat()
+            except OSError as error:
+                self._reasons[file.name] = f"It cannot be read: {error.strerror}."
         if not files:
-            ignored = f" {len(reasons)} were passed over." if reasons else ""
+            self._refuse_no_files(sorted(readers))
+        return files
+
+    def _refuse_no_files(self, suffixes: list[str]) -> None:
+        everything = self._config.include == ["**/*"] and not self._config.exclude
+        ignored = f" {len(self._reasons)} were passed over." if self._reasons else ""
+        remedy = f"Put text there: {', '.join(suffixes)}, also with .gz, .xz, .bz2 or .zst."
+        if not everything:
+            patterns = f"include {self._config.include} and exclude {self._config.exclude}"
+            remedy = f"Look at the patterns {patterns}. Or put text there: {', '.join(suffixes)}."
+        raise ProlepsisError(
+            f"The corpus folder holds no file that a reader takes.{ignored}",
+            where=self._folder,
+            remedy=remedy,
+        )
+
+    def _refuse_work_in_corpus(self) -> None:
+        directory = self._config.checkpoint_directory
+        if directory is not None and directory.resolve().is_relative_to(self._folder.resolve()):
             raise ProlepsisError(
-                f"The corpus folder holds no file that a reader takes.{ignored}",
-                where=self._folder,
-                remedy=f"Put text there: {', '.join(sorted(readers))}, also with .gz, .xz, .bz2 or .zst.",
+                "Unfinished work cannot be kept inside the corpus, where it would be read as a part of it.",
+                where=directory,
+                remedy="Give corpus_ingestion.checkpoint_directory a folder elsewhere.",
             )
-        return files, reasons
 
     def _contents(self) -> dict[str, Any]:
         """All that the result depends on."""
         irrelevant = {"checkpoint_directory", "num_processes", "max_bad_share", "shard_megabytes"}
-        stats = [(file.name, file.path.stat()) for file in self._files]
         return {
             "folder": str(self._folder.resolve()),
-            "files": [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats],
+            "files": [[file.name, stat.st_size, stat.st_mtime_ns] for file, stat in self._stats.items()],
             "config": self._config.model_dump(mode="json", exclude=irrelevant),
             "code": _digest_of_code(self._passes),
         }
 
     def _read(self, workers: Workers) -> None:
+        sizes = {file: stat.st_size for file, stat in self._stats.items()}
         tasks = [
-            ReadingTask(index, files, self._config, self._workspace.read(index))
-            for index, files in enumerate(grouped(self._files))
+            ReadingTask(
+                index, files, self._config, self._workspace.read(index), sum(sizes[file] for file in files)
+            )
+            for index, files in enumerate(grouped(self._files, list(sizes.values())))
         ]
-        total = sum(file.path.stat().st_size for file in self._files)
-        with progress("Reading files", total / 1e6, "MB") as bar:
+        with progress("Reading files", sum(sizes.values()) / 1e6, "MB") as bar:
             workers.for_each(read_files, tasks, lambda size: bar.advance(size / 1e6))
         for task in tasks:
             record = ReadRecord.load(task.directory)
@@ -161,12 +191,16 @@ class _Ingestion:
                 verdict=self._verdict(number, shard),
                 target=self._workspace.judged(number, shard.name),
                 documents=shard.documents,
+                expected=self._kept.get(shard.name, shard.documents),
             )
             for shard in self._shards
         ]
         description = "Filtering: " + ", ".join(step.name for step in plan.steps)
         with progress(description, sum(task.documents for task in tasks), "documents") as bar:
             workers.for_each(run_pass, tasks, bar.advance)
+        last_step = plan.steps[-1].place
+        for shard in self._shards:
+            self._kept[shard.name] = ledger.kept_documents(self._shard_ledger(number, shard), last_step)
 
     def _source(self, number: int, shard: Shard) -> Path:
         if number == 0:
@@ -201,10 +235,11 @@ class _Ingestion:
 
     def _ledger(self, last_pass: int) -> pl.DataFrame:
         return ledger.merged(
-            pl.read_ipc(self._workspace.judged(number, shard.name) / passes.LEDGER_FILE)
-            for number in range(last_pass + 1)
-            for shard in self._shards
+            self._shard_ledger(number, shard) for number in range(last_pass + 1) for shard in self._shards
         )
+
+    def _shard_ledger(self, number: int, shard: Shard) -> pl.DataFrame:
+        return read_part(self._workspace.judged(number, shard.name) / passes.LEDGER_FILE)
 
     def _result(self) -> IngestedCorpus:
         last = len(self._passes) - 1
@@ -217,6 +252,7 @@ class _Ingestion:
             for shard in self._shards
         ]
         documents = OutputShards(self._workspace, kept, passes.DOCUMENT_COLUMNS, self._config.shard_megabytes)
+        documents.require(int(total["documents_after"][-1]))
         read = [record for record in self._records if record.reason is None]
         return IngestedCorpus(
             documents=documents,
@@ -225,7 +261,7 @@ class _Ingestion:
             ),
             waterfall=total,
             waterfall_by_group=ledger.waterfall_by_group(counts),
-            examples=ledger.chosen(pl.read_ipc(folder.parent / passes.EXAMPLES_FILE) for folder in dropped),
+            examples=ledger.chosen(read_part(folder.parent / passes.EXAMPLES_FILE) for folder in dropped),
             files=pl.DataFrame(
                 [(r.file, r.encoding, r.replaced_bytes, r.documents, r.bytes) for r in read],
                 schema=FILES,
@@ -304,7 +340,7 @@ class OutputShards:
         size = 0
         yielded = False
         for path in self._parts():
-            frame = pl.read_ipc(path)
+            frame = read_part(path)
             frames.append(frame)
             size += ledger.num_bytes(frame["text"])
             if size >= self._bytes:
@@ -314,6 +350,15 @@ class OutputShards:
             yield pl.concat(frames)
         elif not yielded:
             yield pl.DataFrame(schema=self._columns)
+
+    def require(self, documents: int) -> None:
+        """Raises if there are not so many rows."""
+        try:
+            found = pl.scan_ipc(self._parts()).select(pl.len()).collect().item()
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise damaged(self._workspace.directory, str(error)) from error
+        if found != documents:
+            raise damaged(self._workspace.directory, f"{found} documents of {documents}")
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many documents there are of each language and split."""

@@ -44,11 +44,11 @@ class LanguageFilterConfig(BaseModel):
 
     identifier: Literal["py3langid", "lingua"] = "py3langid"
     """`lingua` is better at short and at mixed texts, many times slower and installed on request."""
-    languages: list[str] | None = None
+    languages: list[str] | None = Field(default=None, min_length=1)
     """Codes of the languages to keep (`en`, `fr`); without it, all that are recognised with certainty."""
     threshold: float = Field(default=0.65, ge=0, le=1)
     """The least confidence, as in FineWeb (Penedo et al. 2024)."""
-    characters: int = Field(default=500, ge=1)
+    characters: int = Field(default=500, ge=1, le=1_000_000)
     """How much is looked at, in the middle of a longer document: books begin with names and a title page."""
 
 

@@ -125,6 +125,12 @@ def waterfall_by_group(ledger: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def kept_documents(ledger: pl.DataFrame, step: int) -> int:
+    """How many documents a step has left."""
+    left = ledger.filter((pl.col("step") == step) & pl.col("reason").is_null())
+    return int(left["documents"].sum())
+
+
 def reasons(ledger: pl.DataFrame) -> dict[str, dict[str, int]]:
     """How many documents each filter dropped for which reason."""
     counts = ledger.drop_nulls("reason").group_by("step", "filter", "reason").agg(pl.col("documents").sum())

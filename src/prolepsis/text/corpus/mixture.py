@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Annotated, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.text.corpus.filtering import VERDICT, CorpusFilter
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class MixtureConfig(BaseModel):
@@ -16,10 +19,10 @@ class MixtureConfig(BaseModel):
 
     by: Literal["language", "source"] = "language"
     """What the parts are: languages, or files."""
-    weights: dict[str, NonNegativeFloat] = Field(min_length=1)
+    weights: dict[str, Weight] = Field(min_length=1)
     """The wanted share of each part in the bytes of text, in any unit. Files are named by patterns
     (`books/*`), of which the first that fits counts."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Which documents are taken."""
 
 
@@ -49,7 +52,14 @@ class Mixture(CorpusFilter):
 
     def conclude(self, observations: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         totals = observations.group_by("part").agg(pl.col("bytes").sum()).collect()
-        shares = self._shares({part: total for part, total in totals.iter_rows() if part is not None})
+        parts = {part: total for part, total in totals.iter_rows() if part is not None}
+        if not any(self._config.weights[part] for part in parts):
+            raise ProlepsisError(
+                f"The corpus has no part with a weight: none of {', '.join(self._config.weights)}.",
+                where="mixture.weights",
+                remedy=f"Name {self._config.by}s of this corpus; its report lists them.",
+            )
+        shares = self._shares(parts)
         share = pl.col("part").replace_strict(shares, default=0.0, return_dtype=pl.Float64)
         reason = (
             pl.when(pl.col("part").is_null()).then(pl.lit("not_in_mixture")).otherwise(pl.lit("not_sampled"))

@@ -8,7 +8,6 @@ import hashlib
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -17,7 +16,7 @@ from prolepsis.files import atomic_directory
 from prolepsis.text.corpus.config import IngestionConfig
 from prolepsis.text.corpus.filtering import CorpusFilter, DocumentFilter
 from prolepsis.text.corpus.ledger import Examples, Ledger, SourceNames
-from prolepsis.text.corpus.parts import PartWriter, read_parts
+from prolepsis.text.corpus.parts import PartWriter, damaged, read_parts
 from prolepsis.text.corpus.words import num_words
 
 READING = "reading"
@@ -64,6 +63,7 @@ class PassTask:
         verdict: of the filter that the pass begins with, a folder of frames; for the first pass, of reading.
         target: what is made: folders `kept`, `dropped` and `observed`, and counts.
         documents: how many were read into the shard.
+        expected: how many are in `source`.
     """
 
     number: int
@@ -73,6 +73,7 @@ class PassTask:
     verdict: Path
     target: Path
     documents: int
+    expected: int
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def run_pass(task: PassTask) -> int:
         How many documents were read into it.
     """
     if not task.target.is_dir():
-        plan = _passes(task.config.model_dump_json())[task.number]
+        plan = _passes(task.config)[task.number]
         is_last = plan.observer is None
         with atomic_directory(task.target) as temporary:
             _ShardInPass(task, plan, is_last, temporary).run()
@@ -128,10 +129,16 @@ def run_pass(task: PassTask) -> int:
     return task.documents
 
 
-@lru_cache(maxsize=1)
-def _passes(config: str) -> list[Pass]:
+_planned: dict[str, list[Pass]] = {}
+
+
+def _passes(config: IngestionConfig) -> list[Pass]:
     """Built once in each process: some filters load models."""
-    return plan_passes(IngestionConfig.model_validate_json(config))
+    key = repr(config)
+    if key not in _planned:
+        _planned.clear()
+        _planned[key] = plan_passes(config)
+    return _planned[key]
 
 
 class _ShardInPass:
@@ -140,7 +147,7 @@ class _ShardInPass:
         self._plan = plan
         self._is_last = is_last
         self._directory = directory
-        self._verdict = pl.concat(read_parts(task.verdict))
+        self._verdict = pl.concat(read_parts(task.verdict), how="vertical")
         self._kept = PartWriter(directory / KEPT)
         self._dropped = PartWriter(directory / DROPPED)
         self._observed = PartWriter(directory / OBSERVED)
@@ -148,11 +155,15 @@ class _ShardInPass:
         self._examples = Examples()
 
     def run(self) -> None:
+        seen = 0
         for batch in read_parts(self._task.source):
+            seen += batch.height
             kept = self._judge(batch)
-            if self._plan.observer is not None and kept.height:
+            if self._plan.observer is not None:
                 self._observed.append(self._plan.observer.observe(kept))
             self._kept.append(_finished(kept, self._task.config.validation_share) if self._is_last else kept)
+        if seen != self._task.expected:
+            raise damaged(self._task.source, f"{seen} documents of {self._task.expected}")
         for writer in (self._kept, self._dropped, self._observed):
             writer.close()
         self._ledger.frame().write_ipc(self._directory / LEDGER_FILE)

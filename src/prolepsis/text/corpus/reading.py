@@ -21,7 +21,7 @@ from prolepsis.text.corpus.files import BadFileError, CorpusFile
 from prolepsis.text.corpus.language import UNDETERMINED
 from prolepsis.text.corpus.ledger import num_bytes
 from prolepsis.text.corpus.normalisation import normalised
-from prolepsis.text.corpus.parts import PartWriter
+from prolepsis.text.corpus.parts import PartWriter, damaged
 from prolepsis.text.corpus.readers import CorpusReader, megabytes
 
 SHARD_BYTES = 8_000_000
@@ -37,7 +37,7 @@ REFUSED = "refused"
 """
 
 # What opening, decompressing and parsing a damaged file may raise besides BadFileError.
-_UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, pa.ArrowException)
+_UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,14 @@ class ReadingTask:
         files: what to read.
         config: of the ingestion.
         directory: what is made.
+        bytes: of the files.
     """
 
     index: int
     files: tuple[CorpusFile, ...]
     config: IngestionConfig
     directory: Path
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,13 @@ class ReadRecord:
 
     @classmethod
     def load(cls, directory: Path) -> "ReadRecord":
-        record = read_json(directory / _RECORD)
-        return cls(
-            [FileRecord(**entry) for entry in record["files"]], [Shard(**entry) for entry in record["shards"]]
-        )
+        try:
+            record = read_json(directory / _RECORD)
+            files = [FileRecord(**entry) for entry in record["files"]]
+            shards = [Shard(**entry) for entry in record["shards"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise damaged(directory / _RECORD, str(error)) from error
+        return cls(files, shards)
 
 
 def find_readers(config: IngestionConfig) -> dict[str, CorpusReader]:
@@ -125,13 +130,12 @@ def find_readers(config: IngestionConfig) -> dict[str, CorpusReader]:
     return readers
 
 
-def grouped(files: Sequence[CorpusFile]) -> list[tuple[CorpusFile, ...]]:
+def grouped(files: Sequence[CorpusFile], sizes: Sequence[int]) -> list[tuple[CorpusFile, ...]]:
     """Consecutive files in groups of about a shard's bytes, as they lie on disk."""
     groups: list[tuple[CorpusFile, ...]] = []
     group: list[CorpusFile] = []
     size = 0
-    for file in files:
-        more = file.path.stat().st_size
+    for file, more in zip(files, sizes, strict=True):
         if group and size + more > SHARD_BYTES:
             groups.append(tuple(group))
             group, size = [], 0
@@ -149,7 +153,7 @@ def read_files(task: ReadingTask) -> int:
     if not task.directory.is_dir():
         with atomic_directory(task.directory) as temporary:
             _Reading(task, temporary).run()
-    return sum(file.path.stat().st_size for file in task.files)
+    return task.bytes
 
 
 class _Reading:

@@ -26,7 +26,7 @@ class C4Config(BaseModel):
 
     require_sentence_end: bool = True
     """Removes lines that do not end as a sentence does. FineWeb leaves this rule out."""
-    sentence_ends: tuple[str, ...] = (".", "?", "!", '"', "'")
+    sentence_ends: tuple[str, ...] = Field(default=(".", "?", "!", '"', "'"), min_length=1)
     """How a sentence may end; three full stops are no end. Other scripts, and typographic quotation marks,
     need more than the published list."""
     min_words_per_line: int = Field(default=3, ge=0)

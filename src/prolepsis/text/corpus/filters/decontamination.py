@@ -28,7 +28,7 @@ _WHERE = "corpus_ingestion.filters, decontamination"
 class DecontaminationConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    ngram_words: int = Field(default=13, ge=1)
+    ngram_words: int = Field(default=13, ge=1, le=100)
     """How many words in a row a document may not share with an evaluation set."""
     files: list[Path] = []
     """Evaluation sets of your own: txt, tsv, csv or jsonl, of which all strings count."""
@@ -89,15 +89,23 @@ def read_evaluation_set(file: Path) -> str:
             remedy=f"name files {', '.join(readers)}",
         )
     try:
-        return " ".join(readers[file.suffix](file))
+        text = " ".join(readers[file.suffix](file))
+        text.encode()  # JSON can spell halves of characters
     except FileNotFoundError as error:
         raise ProlepsisError(
             "There is no such evaluation set.", where=file, remedy=f"correct files of {_WHERE}"
         ) from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise ProlepsisError(
             f"The evaluation set is not UTF-8: {error}", where=file, remedy="convert it to UTF-8"
         ) from error
+    except (OSError, ValueError, csv.Error) as error:
+        raise ProlepsisError(
+            f"The evaluation set cannot be read: {error}", where=file, remedy="mend it"
+        ) from error
+    if not text.strip():
+        raise ProlepsisError("The evaluation set is empty.", where=file, remedy=f"correct files of {_WHERE}")
+    return text
 
 
 def _lines(file: Path) -> Iterator[str]:

@@ -5,10 +5,11 @@ unless the writer was told otherwise) with its dictionary, or a record batch of 
 be held whole. Row groups and uncompressed record batches may be of any size.
 """
 
+import io
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from prolepsis.text.corpus.readers.base import CorpusReader, column_index, megab
 
 _FILE_BEGINNING = b"ARROW1\0\0"
 _MAX_DISTINCT_BYTES = 64_000_000
+_MAX_MESSAGE_BYTES = 256_000_000
 
 
 class TableReaderConfig(BaseModel):
@@ -58,18 +60,21 @@ class _TableReader(CorpusReader):
     def _columns(self, schema: pa.Schema) -> list[str]:
         text = self._config.text_column
         column_index(schema.names, text)
+        if schema.names.count(text) > 1:
+            raise BadFileError(f"There are {schema.names.count(text)} columns {text!r}.")
         kind = schema.field(text).type
         if not _is_text(kind):
             raise BadFileError(f"The column {text!r} is {kind}, not text.")
         key = self._config.id_column
-        usable = key != text and key in schema.names and _is_key(schema.field(key).type)
+        usable = key != text and schema.names.count(key) == 1 and _is_key(schema.field(key).type)
         return [text, key] if usable else [text]
 
     def _documents(self, batch: pa.RecordBatch, first_row: int) -> pl.DataFrame:
         rows = pl.int_range(first_row, first_row + batch.num_rows, eager=True).cast(pl.String)
         key = self._config.id_column
         if key in batch.schema.names:
-            keys = _plain(batch.column(key)).cast(pl.String).fill_null(rows)
+            # A number alone could be the id of another row.
+            keys = _plain(batch.column(key)).cast(pl.String).fill_null("row " + rows)
         else:
             keys = rows
         return pl.DataFrame({"key": keys, "text": _plain(batch.column(self._config.text_column))})
@@ -114,13 +119,38 @@ class ArrowReader(_TableReader):
 def _opened(file: CorpusFile) -> Iterator[pa.NativeFile]:
     """The file, mapped into memory rather than read where it is not compressed as a whole."""
     if file.compression:
-        with file.open() as stream, pa.PythonFile(stream, mode="r") as source:
+        with file.open() as stream, pa.PythonFile(_BoundedReads(stream), mode="r") as source:
             yield source
     elif file.path.stat().st_size == 0:
         raise BadFileError("It is empty, which not even an Arrow file without rows is.")
     else:
         with pa.memory_map(str(file.path)) as source:
             yield source
+
+
+class _BoundedReads(io.RawIOBase):
+    """A stream that refuses to read very much at once: a damaged length would be reserved in memory."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or not 0 <= size <= _MAX_MESSAGE_BYTES:
+            raise BadFileError(f"It has a message that is larger than {megabytes(_MAX_MESSAGE_BYTES)}.")
+        return self._stream.read(size)
 
 
 def _arrow_table(source: pa.NativeFile, file: CorpusFile) -> Any:

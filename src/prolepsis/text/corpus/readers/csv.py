@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from prolepsis.text.corpus.files import BadFileError, CorpusFile
 from prolepsis.text.corpus.readers.base import CorpusReader, Document, batches, column_index, text_lines
@@ -18,8 +18,8 @@ class CsvReaderConfig(BaseModel):
     """The name of the column of texts."""
     id_column: str = "id"
     """Its value is the document's key; where the column is absent, the line number is."""
-    delimiter: str | None = None
-    """A comma in `.csv` and a tab in `.tsv` files unless this says otherwise."""
+    delimiter: str | None = Field(default=None, pattern=r'^[^"\r\n]$')
+    """One character; a comma in `.csv` and a tab in `.tsv` files unless this says otherwise."""
 
 
 class CsvReader(CorpusReader):
@@ -56,5 +56,7 @@ class CsvReader(CorpusReader):
                 raise BadFileError(
                     f"Line {rows.line_num} has {len(row)} fields, the header has {len(header)}."
                 )
-            key = row[id_index] if id_index is not None else ""
-            yield key or str(rows.line_num), row[text_index]
+            # Where rows have ids, a number alone could be the id of another one.
+            number = str(rows.line_num)
+            key = number if id_index is None else row[id_index] or f"line {number}"
+            yield key, row[text_index]

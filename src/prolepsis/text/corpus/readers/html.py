@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from prolepsis.text.corpus.decoding import decode
 from prolepsis.text.corpus.files import BadFileError, CorpusFile
@@ -58,6 +58,18 @@ class HtmlReaderConfig(BaseModel):
     selector: str | None = None
     """A CSS selector (`article`); each element that it matches is a document. Without it the page is one:
     what is left of it without navigation, forms, lists of links and other furniture."""
+
+    @field_validator("selector")
+    @classmethod
+    def _check_selector(cls, selector: str | None) -> str | None:
+        if selector is not None:
+            from selectolax.lexbor import LexborHTMLParser, SelectolaxError
+
+            try:
+                LexborHTMLParser("<p>").css(selector)
+            except SelectolaxError as error:
+                raise ValueError(f"this is no CSS selector: {error}") from error
+        return selector
 
 
 class HtmlReader(CorpusReader):

@@ -34,17 +34,22 @@ class JsonLinesReader(CorpusReader):
             yield from batches(self._documents(stream, max_document_bytes))
 
     def _documents(self, stream: BinaryIO, max_document_bytes: int) -> Iterator[Document]:
+        has_ids = False
         for number, line in text_lines(stream, max_document_bytes):
             if line.strip():
-                yield self._document(number, line)
+                key, text = self._document(number, line)
+                has_ids |= key is not None
+                if key is None:  # where lines have ids, a number alone could be the id of another
+                    key = f"line {number}" if has_ids else str(number)
+                yield key, text
 
-    def _document(self, number: int, line: str) -> Document:
+    def _document(self, number: int, line: str) -> tuple[str | None, str | None]:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise BadFileError(f"Line {number} is not JSON: {error}.") from error
         if not isinstance(record, dict):
-            raise BadFileError(f"Line {number} is a JSON {_json_type(record)}, not an object.")
+            raise BadFileError(f"Line {number} is a JSON {_json_type(record).split()[-1]}, not an object.")
         if self._config.text_key not in record:
             raise BadFileError(
                 f"Line {number} has no key {self._config.text_key!r}; it has {listed(record)}."
@@ -52,18 +57,18 @@ class JsonLinesReader(CorpusReader):
         text = record[self._config.text_key]
         if not isinstance(text, str | None):
             raise BadFileError(
-                f"Line {number}: {self._config.text_key!r} is a {_json_type(text)}, not a string."
+                f"Line {number}: {self._config.text_key!r} is {_json_type(text)}, not a string."
             )
         if text is not None and not _encodable(text):
             raise BadFileError(f"Line {number}: {self._config.text_key!r} holds half of a surrogate pair.")
         key = record.get(self._config.id_key)
         usable = isinstance(key, str | int) and _encodable(str(key))
-        return str(key) if usable else str(number), text
+        return str(key) if usable else None, text
 
 
 def _json_type(value: object) -> str:
-    kinds = {list: "array", str: "string", bool: "boolean", int: "number", float: "number", dict: "object"}
-    return kinds.get(type(value), "null")
+    kinds = {list: "an array", str: "a string", bool: "a boolean", dict: "an object"}
+    return kinds.get(type(value), "null" if value is None else "a number")
 
 
 def _encodable(text: str) -> bool:

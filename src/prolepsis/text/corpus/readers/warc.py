@@ -78,7 +78,7 @@ class WarcReader(CorpusReader):
                 else:
                     _pass_over(record, number)
                     continue
-                yield self._key(record), text
+                yield self._key(record) or f"record {number}", text
         except OSError as error:
             raise BadFileError(f"Record {number + 1} of the archive is damaged: {error}.") from error
 
