@@ -130,7 +130,7 @@ def test_polars_and_tokenizers_agree_which_characters_are_of_a_kind(kind: str) -
 
 
 def test_letters_after_an_apostrophe_are_contractions_for_both() -> None:
-    pairs = [f"'{first}{second}" for first in "sSrvlRVLſ" for second in SOME_CHARACTERS]
+    pairs = [f"'{first}{second}" for first in "sRvſ" for second in SOME_CHARACTERS]
     cut = byte_level.prepare(models.BPE(), "gpt4").pre_tokenizer
     found = byte_level.words(pl.Series([f"x{pair}" for pair in pairs]), "gpt4")
     expected = [[f"x{pair}"[a:b] for _, (a, b) in cut.pre_tokenize_str(f"x{pair}")] for pair in pairs]

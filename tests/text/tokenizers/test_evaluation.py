@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prolepsis.text.tokenizers import Tokenizer
-from prolepsis.text.tokenizers.evaluation import SCHEMA, evaluate, renyi_efficiency
+from prolepsis.text.tokenizers.evaluation import SCHEMA, evaluate, evaluate_many, renyi_efficiency
 
 
 def test_renyi_efficiency_gives_the_figure_published_with_tokenization_scorer() -> None:
@@ -49,8 +49,37 @@ def test_the_figures_are_those_counted_by_hand(train: Callable[..., Tokenizer]) 
     expected = math.log((shares**2.5).sum()) / -1.5 / math.log(tokenizer.vocabulary_size)
     assert english["renyi_efficiency"] == pytest.approx(expected)
     assert unknown["exact_round_trip"] == 0.0  # the upper case is lost
+    # Of the runs of letters aa, bb, aa and ß, none takes two tokens.
+    assert english["continued_words"] == 0.0
+    assert english["parity"] == 1.0
+    assert unknown["parity"] == (1 / 2) / (4 / 9)
+    assert overall["parity"] is None
     assert overall["num_tokens"] == 5
     assert overall["unknown_rate"] == 1 / 5
+
+
+def test_continued_words_are_runs_of_letters_and_digits_that_take_several_tokens(
+    train: Callable[..., Tokenizer],
+) -> None:
+    tokenizer = train("byte_bpe", [["low low lower"] * 20], vocabulary_size=264)
+    assert [len(ids) for ids in tokenizer.encode_batch([" low", " lower", " x1"])] == [1, 2, 3]
+    documents = pl.DataFrame({"text": ["low, low-lower! x1", "—"], "language": ["en", "en"]})
+    assert evaluate(tokenizer, [documents]).row(0, named=True)["continued_words"] == 2 / 4
+
+
+def test_without_english_parity_is_against_the_first_language(train: Callable[..., Tokenizer]) -> None:
+    tokenizer = train("byte_bpe", vocabulary_size=256 + 5)
+    documents = pl.DataFrame({"text": ["abc", "火火"], "language": ["de", "zh"]})
+    table = evaluate(tokenizer, [documents])
+    assert table["parity"].to_list() == [None, 1.0, 3.0]
+
+
+def test_several_tokenizers_are_measured_in_one_reading(train: Callable[..., Tokenizer]) -> None:
+    few, many = train("byte_bpe", vocabulary_size=270), train("byte_bpe", vocabulary_size=400)
+    documents = [pl.DataFrame({"text": ["The train leaves."], "language": ["en"]})]
+    tables = evaluate_many({"few": few, "many": many}, iter(documents))
+    assert tables["few"].equals(evaluate(few, documents))
+    assert tables["many"].equals(evaluate(many, documents))
 
 
 def test_byte_bpe_knows_everything_and_returns_it(

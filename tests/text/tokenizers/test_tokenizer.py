@@ -94,11 +94,6 @@ def test_byte_bpe_gives_hard_texts_back(byte_tokenizer: Tokenizer, hard_texts: l
     assert byte_tokenizer.unk_id is None
 
 
-def test_a_million_characters_without_a_space_are_encoded(tokenizer: Tokenizer) -> None:
-    text = "xyz" * 333_333
-    assert len(tokenizer.encode_batch([text])[0]) >= 1
-
-
 def test_words_name_beginnings_continuations_and_special_tokens(train: Train) -> None:
     texts = [["lower low lowest newest é"] * 20]
     for name, size in [("wordpiece", 60), ("byte_bpe", 300), ("bpe", 60), ("unigram", 40)]:

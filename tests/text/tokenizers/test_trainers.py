@@ -1,15 +1,32 @@
+import json
 import unicodedata
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+import tokenizers as library
+from tokenizers import models, pre_tokenizers, trainers
 
+from prolepsis import plugins
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.tokenizers import Tokenizer, words
+from prolepsis.text.tokenizers.trainer import WordTrainer
 
 Train = Callable[..., Tokenizer]
 NAMES = ["bpe", "byte_bpe", "unigram", "wordpiece"]
+
+
+def trainer_of(name: str, **config: Any) -> WordTrainer:
+    group = "prolepsis.tokenizers"
+    trainer: WordTrainer = plugins.load(group, name)(plugins.configure(group, name, config))
+    return trainer
+
+
+def kind(character: str) -> str:
+    return unicodedata.category(character)[0].replace("M", "L")
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +50,83 @@ def test_the_way_texts_are_batched_does_not_matter(train: Train, sentences: list
     whole = train(name, [sentences * 3], vocabulary_size=350)
     parts = train(name, [[text] for text in sentences * 3], vocabulary_size=350)
     assert whole.hash == parts.hash
+
+
+@pytest.mark.parametrize("pattern", ["gpt2", "gpt4"])
+def test_byte_bpe_learns_the_merges_that_tokenizers_learns(
+    train: Train, real_texts: list[str], pattern: str
+) -> None:
+    trained = train("byte_bpe", [real_texts], vocabulary_size=3_000, pattern=pattern)
+    peer = library.Tokenizer.from_str(trained.definition)
+    peer.model = models.BPE()
+    peer.train_from_iterator(
+        real_texts,
+        trainers.BpeTrainer(
+            vocab_size=3_000,
+            min_frequency=2,
+            special_tokens=list(trained.special_tokens.values()),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    ours, theirs = (json.loads(definition)["model"] for definition in (trained.definition, peer.to_str()))
+    assert ours["merges"] == theirs["merges"]
+    assert ours["vocab"] == theirs["vocab"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_count_gives_every_vocabulary_as_if_it_were_trained_alone(
+    train: Train, real_texts: list[str], name: str
+) -> None:
+    trainer = trainer_of(name)
+    small, large = trainer.train_many(trainer.count([real_texts]), [1_000, 1_800])
+    assert small == train(name, [real_texts], vocabulary_size=1_000)
+    assert large == train(name, [real_texts], vocabulary_size=1_800)
+
+
+@pytest.mark.parametrize("name", ["bpe", "byte_bpe", "wordpiece"])
+def test_a_smaller_vocabulary_is_the_beginning_of_a_larger_one(real_texts: list[str], name: str) -> None:
+    trainer = trainer_of(name)
+    small, large = trainer.train_many(trainer.count([real_texts]), [1_000, 1_800])
+    assert small.profile().equals(large.profile().head(1_000))
+
+
+def test_words_are_counted_over_batches_and_very_long_ones_left_out() -> None:
+    trainer = trainer_of("byte_bpe")
+    counts = trainer.count([["low low lower", "x" * 1_001], ["low"]])
+    assert counts.schema == pl.Schema({"word": pl.String, "count": pl.Int64})
+    assert counts.rows() == [("low", 2), (" low", 1), (" lower", 1)]
+
+
+def test_many_batches_are_summed_up_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "_PENDING_ROWS", 3)
+    counts = trainer_of("wordpiece").count([["a b c"], ["a b d"], ["a e f"], ["a"]])
+    assert dict(counts.rows()) == {"a": 4, "b": 2, "c": 1, "d": 1, "e": 1, "f": 1}
+
+
+def test_a_unigram_piece_never_spans_letters_digits_and_signs(train: Train, real_texts: list[str]) -> None:
+    tokenizer = train("unigram", [real_texts], vocabulary_size=2_000)
+    pieces = [str(tokenizer.id_to_token(number)) for number in range(5, tokenizer.vocabulary_size)]
+    mixed = [piece for piece in pieces if len(set(map(kind, piece.removeprefix("▁")))) > 1]
+    assert mixed == []
+    assert "▁the" in pieces
+
+
+def test_unigram_needs_about_as_few_tokens_as_bpe(train: Train, real_texts: list[str]) -> None:
+    # Words that nothing else begins with get no piece if sentencepiece is given words without their signs:
+    # then it takes a seventh more.
+    numbers = {
+        name: sum(map(len, train(name, [real_texts], vocabulary_size=2_000).encode_batch(real_texts)))
+        for name in ("unigram", "bpe")
+    }
+    assert numbers["unigram"] < 1.06 * numbers["bpe"]
+
+
+@pytest.mark.parametrize("name", ["unigram", "wordpiece"])
+def test_a_special_token_that_is_a_word_is_refused(train: Train, name: str) -> None:
+    parts = {"pad": "[PAD]", "unk": "[UNK]", "mask": "the"}
+    with pytest.raises(ProlepsisError, match="cannot be told from"):
+        train(name, [["the train the train the train"] * 9], vocabulary_size=60, special_tokens=parts)
 
 
 def test_special_tokens_have_the_first_ids_in_order(tokenizer: Tokenizer) -> None:
@@ -59,12 +153,11 @@ def test_wordpiece_has_the_special_tokens_of_bert(train: Train) -> None:
 def test_wordpiece_cuts_as_the_original_python_code_of_bert(
     train: Train, real_texts: list[str], hard_texts: list[str], cased: bool
 ) -> None:
-    from transformers.models.bert.tokenization_bert_legacy import BasicTokenizer, WordpieceTokenizer
-
+    legacy: Any = import_module("transformers.models.bert.tokenization_bert_legacy")
     tokenizer = train("wordpiece", [real_texts], vocabulary_size=3_000, cased=cased)
     vocabulary = {str(tokenizer.id_to_token(i)): i for i in range(tokenizer.vocabulary_size)}
-    basic = BasicTokenizer(do_lower_case=not cased)
-    pieces = WordpieceTokenizer(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)
+    basic = legacy.BasicTokenizer(do_lower_case=not cased)
+    pieces = legacy.WordpieceTokenizer(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100)
     # The Python code composes characters, as the corpus does when it is read, and drops code points that
     # Unicode has not assigned (the last text); the library keeps those, as one unknown word.
     texts = [unicodedata.normalize("NFC", text) for text in real_texts[::10] + hard_texts[:-1]]
@@ -123,6 +216,16 @@ def test_a_chinese_character_takes_two_or_three_ids_of_an_english_byte_vocabular
     tokenizer = train("byte_bpe", [english], vocabulary_size=4_000)
     sentence = "机器学习是人工智能的一个分支"
     assert 2 <= len(tokenizer.encode_batch([sentence])[0]) / len(sentence) <= 3
+
+
+def test_without_any_chinese_in_its_training_a_chinese_character_is_three_bytes(
+    train: Train, sentences: list[str]
+) -> None:
+    tokenizer = train("byte_bpe", [[sentences[0]] * 20], vocabulary_size=400)
+    sentence = "机器学习是人工智能"
+    ids = tokenizer.encode_batch([sentence])[0]
+    assert len(ids) == 3 * len(sentence)
+    assert tokenizer.decode(ids) == sentence
 
 
 @pytest.mark.parametrize("name", ["bpe", "unigram", "wordpiece"])

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from threading import Lock
 from typing import Any
 
@@ -31,7 +31,7 @@ Offsets = NDArray[np.int32]
 # Temporary arrays take about 50 bytes for each character of so many.
 _CHARACTERS_AT_ONCE = 1 << 22
 _CHARACTERS_REMEMBERED = 1 << 23
-_GROUP = 512
+_GROUP = 1_024
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class _Table:
     ids: Ids = field(default_factory=lambda: np.empty(0, np.int32))
     offsets: Offsets = field(default_factory=lambda: np.empty((0, 2), np.int32))
 
-    def extended(self, words: Sequence[str], encoder: tokenizers.Tokenizer) -> "_Table":
-        """The table with further words."""
+    def extended(
+        self, words: Sequence[str], encoder: tokenizers.Tokenizer, *, with_offsets: bool
+    ) -> "_Table":
+        """The table with further words; without offsets, those of all words are left out."""
         groups = [words[start : start + _GROUP] for start in range(0, len(words), _GROUP)]
         # A list of words is one text that is cut already, which costs less than as many texts.
         encodings = encoder.encode_batch(groups, is_pretokenized=True, add_special_tokens=False)
@@ -54,14 +56,17 @@ class _Table:
                 for group, encoding in zip(groups, encodings, strict=True)
             ]
         )
+        offsets = [_pairs(encoding.offsets) for encoding in encodings] if with_offsets else []
         return _Table(
             np.concatenate([self.starts, len(self.ids) + np.cumsum(lengths) - lengths]),
             np.concatenate([self.lengths, lengths]),
             np.concatenate([self.ids, *(np.array(encoding.ids, np.int32) for encoding in encodings)]),
-            np.concatenate(
-                [self.offsets, *(np.array(e.offsets, np.int32).reshape(-1, 2) for e in encodings)]
-            ),
+            np.concatenate([self.offsets, *offsets]),
         )
+
+
+def _pairs(offsets: Sequence[tuple[int, int]]) -> Offsets:
+    return np.fromiter(chain.from_iterable(offsets), np.int32, 2 * len(offsets)).reshape(-1, 2)
 
 
 class WordEngine:
@@ -129,7 +134,7 @@ class WordEngine:
                 self._numbers, self._table, self._remembered = {}, _Table(), 0
             new = [word for word in dict.fromkeys(words) if word not in self._numbers]
             if new:
-                self._table = self._table.extended(new, self._encoder)
+                self._table = self._table.extended(new, self._encoder, with_offsets=self.has_offsets)
                 self._numbers.update(
                     zip(new, range(len(self._numbers), len(self._table.starts)), strict=True)
                 )
@@ -142,8 +147,10 @@ def fast_engine(definition: str) -> WordEngine | None:
     content = json.loads(definition)
     if content["model"].get("dropout"):  # at random: a word is not always encoded alike
         return None
-    encoder = tokenizers.Tokenizer.from_str(definition)
-    encoder.encode_special_tokens = True
+    # In a text, special tokens are only characters: the encoder need not look for them.
+    encoder = tokenizers.Tokenizer.from_str(
+        json.dumps(content | {"added_tokens": [], "post_processor": None})
+    )
     for pattern in byte_level.PATTERNS:
         if _prepares(content, byte_level.prepare(models.BPE(), pattern)):
             encoder.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
