@@ -61,7 +61,7 @@ def test_subsampling_follows_the_formula_of_word2vec_c() -> None:
 
 
 def test_noise_follows_counts_to_the_power_of_three_quarters() -> None:
-    noise = vocabulary_of([10_000, 16]).noise_probabilities()
+    noise = vocabulary_of([10_000, 16]).noise_probabilities(0.75)
     assert noise.sum() == pytest.approx(1.0)
     assert noise[0] / noise[1] == pytest.approx(1000 / 8)
 

@@ -1,1 +1,1 @@
-"""word2vec: skip-gram with negative sampling (Mikolov et al. 2013): training and scores."""
+"""word2vec: skip-gram and CBOW (Mikolov et al. 2013): training and scores."""

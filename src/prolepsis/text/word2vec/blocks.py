@@ -37,7 +37,7 @@ class Rates(NamedTuple):
 
 @dataclass(frozen=True)
 class Tally:
-    """Pairs of words seen, and the sum of their losses in nats."""
+    """Predictions made (skip-gram's pairs, CBOW's windows), and the sum of their losses in nats."""
 
     loss: float = 0.0
     pairs: int = 0
@@ -47,16 +47,17 @@ class Tally:
 
     @property
     def mean(self) -> float | None:
-        """The mean loss of a pair, or None if there was none."""
+        """The mean loss of a prediction, or None if there was none."""
         return self.loss / self.pairs if self.pairs else None
 
 
 class Engine(Protocol):
-    """Holds the two tables of skip-gram and trains them, block by block.
+    """Holds the two tables of word2vec and trains them, block by block.
 
-    The loss of a pair, with `x` the input vector of the context word, `o` the output vector of the centre
-    word and `n` those of its noise words, is `-log s(x·o) - sum log s(-x·n)`, `s` the logistic function. A
-    noise word that is the centre word itself is left out.
+    A prediction scores output vectors `o` against a vector `x`: in skip-gram the input vector of a context
+    word, in CBOW the mean of a window's. Its loss is `-sum log s(±x·o)`, `s` the logistic function. In
+    negative sampling the centre's output vector has the sign +, those of its noise words -; a noise word that
+    is the centre itself is left out. In hierarchical softmax the signs are the branches to the centre.
     """
 
     def run(self, block: Block, rates: Rates, seed: int) -> Tally:

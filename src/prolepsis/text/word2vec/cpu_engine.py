@@ -1,12 +1,13 @@
-"""Skip-gram on the CPU: a compiled loop over tokens; threads write to the same tables unlocked (Hogwild).
+"""word2vec on the CPU: a compiled loop over tokens; threads write to the same tables unlocked (Hogwild).
 
-Each centre word draws its noise words once and shares them among all words of its window. So an output vector
-is read and written once per window instead of once per pair, which is where the time goes (Ji et al. 2016,
-pWord2Vec, share them likewise); the expected gradient is that of word2vec.c. All pairs of a window see the
-output vectors from before it; input vectors are updated pair by pair.
+In skip-gram each centre word draws its noise words once and shares them among all words of its window. So an
+output vector is read and written once per window instead of once per pair, which is where the time goes (Ji
+et al. 2016, pWord2Vec, share them likewise); the expected gradient is that of word2vec.c. All pairs of a
+window see the output vectors from before it; input vectors are updated pair by pair. `targets_per: pair` does
+as word2vec.c does instead. CBOW makes one prediction for a window, so there is nothing to share.
 
-Where this differs from word2vec.c: the logistic function is exact, not a table over ±6; documents bound a
-window, and are not cut at 1,000 words.
+Where this differs from word2vec.c: within ±6 the logistic function is exact, not looked up in a table;
+documents bound a window, and are not cut at 1,000 words.
 
 The compiled code is cached beside this file, or in the user's cache folder where this one cannot be written
 (NUMBA_CACHE_DIR names another).
@@ -22,10 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prolepsis.text.word2vec.blocks import Block, Rates, Tally
-from prolepsis.text.word2vec.config import Word2VecConfig
+from prolepsis.text.word2vec.config import SATURATION, Word2VecConfig
+from prolepsis.text.word2vec.huffman import HuffmanPaths
 from prolepsis.text.word2vec.vocabulary import AliasTable, Vocabulary
 
 _FLOATS_PER_LINE = 16  # 64 bytes: rows that fill cache lines are read fastest
+
+_SMALLEST_LIKELIHOOD = 1e-200  # long before a product of probabilities underflows
 
 # Sums may be reordered, so that they can be vectorised; infinities and NaN keep their meaning.
 _FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -35,13 +39,32 @@ _MULTIPLIER = np.uint64(6364136223846793005)
 _INCREMENT = np.uint64(1442695040888963407)
 
 
+class Form(NamedTuple):
+    """Which of its forms a loop is compiled for."""
+
+    hierarchical: bool
+    skip_saturated: bool
+    exact_gradient: bool
+    shrink: bool
+
+
 class Sampling(NamedTuple):
-    """What the kernel draws with: the row of each token id, how often it is kept, the noise's alias table."""
+    """What the kernel draws with.
+
+    Attributes:
+        rows: the row of each token id.
+        keep: how often an occurrence of each row is trained on.
+        thresholds, aliases: the noise's alias table; empty in hierarchical softmax.
+        path_offsets, path_nodes, path_signs: `HuffmanPaths`; empty in negative sampling.
+    """
 
     rows: NDArray[np.int32]
     keep: NDArray[np.float32]
     thresholds: NDArray[np.float32]
     aliases: NDArray[np.int32]
+    path_offsets: NDArray[np.int64]
+    path_nodes: NDArray[np.int32]
+    path_signs: NDArray[np.int8]
 
 
 class CpuEngine:
@@ -56,10 +79,30 @@ class CpuEngine:
     ) -> None:
         self._config = config
         self._inputs, self._outputs = (_padded(table) for table in tables)
-        noise = AliasTable.build(vocabulary.noise_probabilities())
+        hierarchical = config.output == "hierarchical_softmax"
+        noise, paths = AliasTable.empty(), HuffmanPaths.empty()
+        if hierarchical:
+            paths = HuffmanPaths.build(vocabulary.counts)
+        else:
+            noise = AliasTable.build(vocabulary.noise_probabilities(config.noise_exponent))
         keep = vocabulary.keep_probabilities(config.subsample).astype(np.float32)
-        self._sampling = Sampling(vocabulary.rows, keep, noise.thresholds, noise.aliases)
-        self._kernel = _compiled(self._inputs.shape[1], config.negatives + 1)
+        self._sampling = Sampling(
+            vocabulary.rows, keep, noise.thresholds, noise.aliases, paths.offsets, paths.nodes, paths.signs
+        )
+        build = _compiled_cbow if config.model == "cbow" else _compiled_skip_gram
+        if config.model == "skip_gram" and config.targets_per == "pair":
+            build = _compiled_skip_gram_by_pairs
+        self._kernel = build(
+            self._inputs.shape[1],
+            paths.longest if hierarchical else config.negatives + 1,
+            Form(
+                hierarchical,
+                # Hierarchical softmax has no step beyond the bound in word2vec.c and gensim alike.
+                hierarchical or config.saturation == "gensim",
+                config.cbow_gradient == "exact",
+                config.shrink_windows,
+            ),
+        )
 
     def run(self, block: Block, rates: Rates, seed: int) -> Tally:
         loss, pairs = self._kernel(
@@ -136,13 +179,107 @@ def _draw_targets(centre: Any, sampling: Any, targets: Any, state: Any) -> Any:
     return num_targets, state
 
 
+@numba.njit(nogil=True)
+def _follow_path(centre: Any, sampling: Any, targets: Any, signs: Any) -> Any:
+    """Fills `targets` with the nodes above the centre, `signs` with the branches; returns how many."""
+    start = sampling.path_offsets[centre]
+    num_targets = sampling.path_offsets[centre + 1] - start
+    for t in range(num_targets):
+        targets[t] = sampling.path_nodes[start + t]
+        signs[t] = sampling.path_signs[start + t]
+    return num_targets
+
+
+# The pieces of the loops. They take over their caller's constants and arithmetic; called instead, they would
+# take twice the time.
+
+
+@numba.njit(inline="always")
+def _find_targets(hierarchical: Any, centre: Any, sampling: Any, targets: Any, signs: Any, state: Any) -> Any:
+    """The output rows that are scored to predict a centre word; returns how many, and the new state."""
+    if hierarchical:
+        num_targets = _follow_path(centre, sampling, targets, signs)
+    else:
+        num_targets, state = _draw_targets(centre, sampling, targets, state)
+    return num_targets, state
+
+
+@numba.njit(inline="always")
+def _draw_reach(shrink: Any, window: Any, state: Any) -> Any:
+    reach = np.int64(window)
+    if shrink:
+        state = _advance(state)
+        reach = 1 + _below(state, window)
+    return reach, state
+
+
+@numba.njit(inline="always")
+def _judge(margin: Any, one: Any, skip_saturated: Any, tally: Any) -> Any:
+    """The error of a score, and the new tally.
+
+    Args:
+        margin: the score with the sign that it should have.
+        tally: a loss, and a product of probabilities that is still to be added to it: one logarithm of many
+            is far cheaper than one of each.
+    """
+    loss, likelihood = tally
+    if abs(margin) < SATURATION:
+        probability = one / (one + np.exp(-margin))
+        likelihood *= probability
+        if likelihood < _SMALLEST_LIKELIHOOD:
+            loss -= np.log(likelihood)
+            likelihood = 1.0
+        error = one - probability
+    else:
+        distance = np.float64(margin)
+        loss += max(-distance, 0.0) + np.log1p(np.exp(-abs(distance)))
+        error = one - one
+        if not skip_saturated and distance < 0.0:
+            error = one
+    return error, (loss, likelihood)
+
+
+@numba.njit(inline="always")
+def _descend_at_once(
+    hidden: Any,
+    outputs: Any,
+    targets: Any,
+    rate: Any,
+    change: Any,
+    dimension: Any,
+    skip_saturated: Any,
+    tally: Any,
+) -> Any:
+    """One prediction as in word2vec.c: moves each output vector, and sets `change` to the step of `hidden`.
+
+    Args:
+        targets: the rows of the output vectors, the signs of their scores, and how many there are.
+    """
+    rows, signs, num_targets = targets
+    one = hidden.dtype.type(1)
+    for d in range(dimension):
+        change[d] = 0.0
+    for t in range(num_targets):
+        row = rows[t]
+        score = hidden.dtype.type(0)
+        for d in range(dimension):
+            score += hidden[d] * outputs[row, d]
+        error, tally = _judge(signs[t] * score, one, skip_saturated, tally)
+        slope = signs[t] * rate * error
+        for d in range(dimension):
+            change[d] += slope * outputs[row, d]
+            outputs[row, d] += slope * hidden[d]
+    return tally
+
+
 @lru_cache
-def _compiled(dimension: int, num_drawn: int) -> Callable[..., tuple[float, int]]:
+def _compiled_skip_gram(dimension: int, most_targets: int, form: Form) -> Callable[..., tuple[float, int]]:
     """The training loop for rows of `dimension` numbers, faster for knowing it as a constant.
 
     Args:
-        num_drawn: targets of a window: its centre and the noise words.
+        most_targets: the most output rows that are scored for a prediction.
     """
+    hierarchical, skip_saturated, _, shrink = form
 
     @numba.njit(nogil=True, cache=True, fastmath=_FAST)
     def train(  # noqa: PLR0912 (one loop nest: its pieces, called, would take twice the time)
@@ -155,31 +292,30 @@ def _compiled(dimension: int, num_drawn: int) -> Callable[..., tuple[float, int]
         rates: Any,
         state: Any,
     ) -> Any:
-        """Trains on whole documents; returns the sum of the pairs' losses, and the number of pairs."""
+        """Trains on whole documents; returns the sum of the predictions' losses, and their number."""
         dtype = inputs.dtype
         one = dtype.type(1)
         words = np.empty(len(tokens), np.int32)
-        targets = np.empty(num_drawn, np.int32)
-        vectors = np.empty((num_drawn, dimension), dtype)
-        updates = np.empty((num_drawn, dimension), dtype)
-        slopes = np.empty(num_drawn, dtype)
+        targets = np.empty(most_targets, np.int32)
+        signs = np.full(most_targets, -1, dtype)
+        signs[0] = 1
+        vectors = np.empty((most_targets, dimension), dtype)
+        updates = np.empty((most_targets, dimension), dtype)
+        slopes = np.empty(most_targets, dtype)
         change = np.empty(dimension, dtype)
-        loss, pairs = 0.0, 0
-        # Multiplying probabilities and taking one logarithm of many is far cheaper than a logarithm of each.
-        likelihood = 1.0
+        tally, pairs = (0.0, 1.0), 0
         for document in range(len(offsets) - 1):
             start, stop = offsets[document], offsets[document + 1]
             rate = dtype.type(max(rates.floor, rates.first - rates.fall * start))
             num_words, state = _subsample(tokens[start:stop], sampling, words, state)
             for i in range(num_words):
-                num_targets, state = _draw_targets(words[i], sampling, targets, state)
+                num_targets, state = _find_targets(hierarchical, words[i], sampling, targets, signs, state)
                 for t in range(num_targets):
                     row = targets[t]
                     for d in range(dimension):
                         vectors[t, d] = outputs[row, d]
                         updates[t, d] = 0.0
-                state = _advance(state)
-                reach = 1 + _below(state, window)
+                reach, state = _draw_reach(shrink, window, state)
                 for j in range(max(0, i - reach), min(num_words, i + reach + 1)):
                     if j == i:
                         continue
@@ -188,14 +324,9 @@ def _compiled(dimension: int, num_drawn: int) -> Callable[..., tuple[float, int]
                         score = dtype.type(0)
                         for d in range(dimension):
                             score += inputs[context, d] * vectors[t, d]
-                        sign = one if t == 0 else -one
-                        probability = one / (one + np.exp(-sign * score))
-                        likelihood *= probability
-                        slopes[t] = sign * rate * (one - probability)
+                        error, tally = _judge(signs[t] * score, one, skip_saturated, tally)
+                        slopes[t] = signs[t] * rate * error
                     pairs += 1
-                    if likelihood < 1e-200:  # long before it underflows
-                        loss -= np.log(likelihood)
-                        likelihood = 1.0
                     for d in range(dimension):
                         change[d] = 0.0
                     for t in range(num_targets):
@@ -209,6 +340,129 @@ def _compiled(dimension: int, num_drawn: int) -> Callable[..., tuple[float, int]
                     row = targets[t]
                     for d in range(dimension):
                         outputs[row, d] += updates[t, d]
-        return loss - np.log(likelihood), pairs
+        return tally[0] - np.log(tally[1]), pairs
+
+    return train
+
+
+@lru_cache
+def _compiled_skip_gram_by_pairs(
+    dimension: int, most_targets: int, form: Form
+) -> Callable[..., tuple[float, int]]:
+    """The same, every pair with targets of its own, as in word2vec.c."""
+    hierarchical, skip_saturated, _, shrink = form
+
+    @numba.njit(nogil=True, cache=True, fastmath=_FAST)
+    def train(
+        tokens: Any,
+        offsets: Any,
+        sampling: Any,
+        inputs: Any,
+        outputs: Any,
+        window: Any,
+        rates: Any,
+        state: Any,
+    ) -> Any:
+        dtype = inputs.dtype
+        words = np.empty(len(tokens), np.int32)
+        targets = np.empty(most_targets, np.int32)
+        signs = np.full(most_targets, -1, dtype)
+        signs[0] = 1
+        change = np.empty(dimension, dtype)
+        tally, pairs = (0.0, 1.0), 0
+        for document in range(len(offsets) - 1):
+            start, stop = offsets[document], offsets[document + 1]
+            rate = dtype.type(max(rates.floor, rates.first - rates.fall * start))
+            num_words, state = _subsample(tokens[start:stop], sampling, words, state)
+            for i in range(num_words):
+                reach, state = _draw_reach(shrink, window, state)
+                for j in range(max(0, i - reach), min(num_words, i + reach + 1)):
+                    if j == i:
+                        continue
+                    num_targets, state = _find_targets(
+                        hierarchical, words[i], sampling, targets, signs, state
+                    )
+                    hidden = inputs[words[j]]
+                    tally = _descend_at_once(
+                        hidden,
+                        outputs,
+                        (targets, signs, num_targets),
+                        rate,
+                        change,
+                        dimension,
+                        skip_saturated,
+                        tally,
+                    )
+                    pairs += 1
+                    for d in range(dimension):
+                        hidden[d] += change[d]
+        return tally[0] - np.log(tally[1]), pairs
+
+    return train
+
+
+@lru_cache
+def _compiled_cbow(dimension: int, most_targets: int, form: Form) -> Callable[..., tuple[float, int]]:
+    """The same for CBOW: the mean of a window's input vectors predicts its centre."""
+    hierarchical, skip_saturated, exact_gradient, shrink = form
+
+    @numba.njit(nogil=True, cache=True, fastmath=_FAST)
+    def train(  # noqa: PLR0912 (one loop nest: its pieces, called, would take twice the time)
+        tokens: Any,
+        offsets: Any,
+        sampling: Any,
+        inputs: Any,
+        outputs: Any,
+        window: Any,
+        rates: Any,
+        state: Any,
+    ) -> Any:
+        dtype = inputs.dtype
+        words = np.empty(len(tokens), np.int32)
+        targets = np.empty(most_targets, np.int32)
+        signs = np.full(most_targets, -1, dtype)
+        signs[0] = 1
+        hidden = np.empty(dimension, dtype)
+        change = np.empty(dimension, dtype)
+        tally, windows = (0.0, 1.0), 0
+        for document in range(len(offsets) - 1):
+            start, stop = offsets[document], offsets[document + 1]
+            rate = dtype.type(max(rates.floor, rates.first - rates.fall * start))
+            num_words, state = _subsample(tokens[start:stop], sampling, words, state)
+            if num_words < 2:
+                continue
+            for i in range(num_words):
+                reach, state = _draw_reach(shrink, window, state)
+                first, last = max(0, i - reach), min(num_words, i + reach + 1)
+                share = dtype.type(1) / dtype.type(last - first - 1)
+                for d in range(dimension):
+                    hidden[d] = 0.0
+                for j in range(first, last):
+                    if j != i:
+                        for d in range(dimension):
+                            hidden[d] += inputs[words[j], d]
+                for d in range(dimension):
+                    hidden[d] *= share
+                num_targets, state = _find_targets(hierarchical, words[i], sampling, targets, signs, state)
+                tally = _descend_at_once(
+                    hidden,
+                    outputs,
+                    (targets, signs, num_targets),
+                    rate,
+                    change,
+                    dimension,
+                    skip_saturated,
+                    tally,
+                )
+                windows += 1
+                # Each word has its share in the mean; word2vec.c and gensim move it as if it were the mean.
+                if exact_gradient:
+                    for d in range(dimension):
+                        change[d] *= share
+                for j in range(first, last):
+                    if j != i:
+                        for d in range(dimension):
+                            inputs[words[j], d] += change[d]
+        return tally[0] - np.log(tally[1]), windows
 
     return train

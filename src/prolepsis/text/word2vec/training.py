@@ -25,7 +25,6 @@ from prolepsis.training.checkpoint import CheckpointStore
 from prolepsis.training.device import resolve_device
 from prolepsis.training.progress import Bar, progress
 
-_LOWEST_RATE = 1e-4  # of the first one, as in word2vec.c
 _BLOCKS_AHEAD = 4  # of each thread, so that none waits for work
 _TRAINING, _VALIDATION = 0, 1  # which random numbers are meant
 _logger = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ _logger = logging.getLogger(__name__)
 class TrainedWordVectors:
     """The vectors, and a row per epoch: `epoch`, `learning_rate`, `train_loss`, `validation_loss`, `pairs`.
 
-    Losses are means per pair of words in nats; that of an epoch of training is measured while it learns. The
+    Losses are means per prediction in nats; that of an epoch of training is measured while it learns. The
     validation loss is None if the validation split has no pair of known words.
     """
 
@@ -166,9 +165,9 @@ class _Run:
 
     def _rates(self, position: int) -> Rates:
         """The learning rate from a token on, counted over all epochs (word2vec.c)."""
-        rate = self.config.learning_rate
+        rate = self.config.first_rate
         total = self.config.epochs * self.num_tokens + 1
-        floor = rate * _LOWEST_RATE
+        floor = rate * self.config.lowest_rate
         return Rates(max(rate * (1.0 - position / total), floor), rate / total, floor)
 
     def _require_numbers(self, trained: Tally) -> None:

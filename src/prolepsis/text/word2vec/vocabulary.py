@@ -11,7 +11,6 @@ from prolepsis.text.word2vec.blocks import Blocks
 from prolepsis.training.progress import track
 
 _COUNTED_AT_ONCE = 1 << 22  # tokens; a few arrays of this length are in memory
-_NOISE_POWER = 0.75
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ class Vocabulary:
         ratio = threshold * self.num_tokens / self.counts
         return np.minimum(np.sqrt(ratio) + ratio, 1.0)
 
-    def noise_probabilities(self) -> NDArray[np.float64]:
-        """How often each row is drawn as a negative, `[V]`: counts to the power 0.75, summing to 1."""
-        weights = self.counts.astype(np.float64) ** _NOISE_POWER
+    def noise_probabilities(self, exponent: float) -> NDArray[np.float64]:
+        """How often each row is drawn as a negative, `[V]`: counts to that power, summing to 1."""
+        weights = self.counts.astype(np.float64) ** exponent
         return np.asarray(weights / weights.sum())
 
 
@@ -125,6 +124,11 @@ class AliasTable:
         # What is left differs from 1 by rounding only.
         scaled[small + large] = 1.0
         return cls(scaled.astype(np.float32), aliases)
+
+    @classmethod
+    def empty(cls) -> "AliasTable":
+        """Nothing to draw from."""
+        return cls(np.empty(0, np.float32), np.empty(0, np.int32))
 
     def probabilities(self) -> NDArray[np.float64]:
         """The distribution that the table draws from."""
