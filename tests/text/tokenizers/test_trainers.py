@@ -114,7 +114,7 @@ def test_a_unigram_piece_never_spans_letters_digits_and_signs(train: Train, real
 
 def test_unigram_needs_about_as_few_tokens_as_bpe(train: Train, real_texts: list[str]) -> None:
     # Words that nothing else begins with get no piece if sentencepiece is given words without their signs:
-    # then it takes a seventh more.
+    # then it takes 8 % more here, not 3 %.
     numbers = {
         name: sum(map(len, train(name, [real_texts], vocabulary_size=2_000).encode_batch(real_texts)))
         for name in ("unigram", "bpe")
