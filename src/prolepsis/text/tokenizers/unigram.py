@@ -41,7 +41,7 @@ class UnigramTrainer(WordTrainer):
         """Counts what stands between spaces.
 
         sentencepiece starts from what different words have in common, which is more where signs are still at
-        the words: cut off, texts took up to a tenth more tokens. It keeps pieces from spanning letters and signs itself.
+        the words: cut off, texts took up to a tenth more tokens. It keeps letters and signs apart itself.
         """
         counts = count_words(batches, sentencepiece_style.spaced_words)
         return sentencepiece_style.count_written(counts)
