@@ -1,44 +1,112 @@
-"""Words per CPU second of skip-gram here and in gensim: same corpus, same settings, runs taken in turn.
+"""word2vec here and in gensim: same corpus, same settings, one epoch in turn, each in a process of its own.
 
-    python benchmarks/word2vec.py TEXT.txt [--megabytes 20] [--rounds 3] [--threads 1]
+    python benchmarks/word2vec.py TEXT [--megabytes 10] [--rounds 3] [--threads 1] [--forms skip_gram,cbow]
+    python benchmarks/word2vec.py TEXT --quality --megabytes 50 --epochs 2 --seeds 3
+
+TEXT is a text file, or a Parquet file with a column `text`; each paragraph is a document.
 
 Both count every word of the file, once per epoch, and the CPU time of all threads of the process during
 training alone: gensim's vocabulary is built and this project's kernel compiled before. gensim reads the text
 as it trains (`corpus_file`, its fastest way); here ids are mapped from token shards, which tokenization has
-written.
+written. Peak memory is that of the whole process with all that it imports (Linux).
 """
 
 import argparse
+import multiprocessing
 import re
 import statistics
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-import gensim
 import numpy as np
 
-from prolepsis.text.token_shards import TokenizedDocuments, TokenShards, TokenStream, write_token_shards
-from prolepsis.text.word2vec.blocks import Blocks, Rates, initial_tables
-from prolepsis.text.word2vec.config import Word2VecConfig
-from prolepsis.text.word2vec.cpu_engine import CpuEngine
-from prolepsis.text.word2vec.vocabulary import Vocabulary
+DIMENSION, WINDOW, NEGATIVES, MIN_COUNT, SUBSAMPLE = 96, 5, 5, 5, 1e-3
+FORMS = {
+    "skip_gram": ("skip_gram", "negative_sampling"),
+    "cbow": ("cbow", "negative_sampling"),
+    "skip_gram_tree": ("skip_gram", "hierarchical_softmax"),
+    "cbow_tree": ("cbow", "hierarchical_softmax"),
+}
+SETS = {
+    "wordsim353": "gensim:test/test_data/wordsim353.tsv",
+    "simlex999": "gensim:test/test_data/simlex999.txt",
+    "analogies": "gensim:test/test_data/questions-words.txt",
+}
+RESTRICT_TO = 30_000
 
-DIMENSION, WINDOW, NEGATIVES, MIN_COUNT, SUBSAMPLE, RATE = 96, 5, 5, 5, 1e-3, 0.025
+
+@dataclass(frozen=True)
+class Task:
+    """What a process trains, and on what."""
+
+    form: str
+    folder: Path
+    num_words: int
+    threads: int
+    epochs: int = 1
+    seed: int = 0
+
+    @property
+    def config(self) -> Any:
+        from prolepsis.text.word2vec.config import Word2VecConfig
+
+        model, output = FORMS[self.form]
+        return Word2VecConfig(
+            model=model,
+            output=output,
+            dimension=DIMENSION,
+            window=WINDOW,
+            negatives=NEGATIVES,
+            min_count=MIN_COUNT,
+            subsample=SUBSAMPLE,
+            seed=self.seed,
+            checkpoint_directory=Path("unused"),
+        )
+
+
+Trainer = tuple[Callable[[], None], Callable[[], dict[str, float | None]]]
 
 
 def paragraphs(file: Path, megabytes: float) -> Iterator[list[str]]:
-    with file.open(encoding="utf-8") as text:
-        content = text.read(int(megabytes * 1e6)).lower()
-    for paragraph in content.split("\n\n"):
-        words = re.findall(r"[^\W\d_]+|\d+|[^\w\s]", paragraph)
-        if words:
-            yield words
+    for content in _texts(file, int(megabytes * 1e6)):
+        for paragraph in content.lower().split("\n\n"):
+            words = re.findall(r"[^\W\d_]+|\d+|[^\w\s]", paragraph)
+            if words:
+                yield words
 
 
-def shards_of(sentences: list[list[str]], directory: Path) -> TokenShards:
+def _texts(file: Path, characters: int) -> Iterator[str]:
+    if file.suffix != ".parquet":
+        with file.open(encoding="utf-8") as text:
+            yield text.read(characters)
+        return
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(file).iter_batches(8, columns=["text"]):
+        for text in batch.column("text").to_pylist():
+            yield text[:characters]
+            characters -= len(text)
+            if characters <= 0:
+                return
+
+
+def write_corpus(file: Path, megabytes: float, folder: Path) -> int:
+    """Writes the corpus as lines of words and as token shards; returns the number of words."""
+    from prolepsis.text.token_shards import (
+        TokenizedDocuments,
+        TokenizedPart,
+        TokenStream,
+        write_token_shards,
+    )
+
+    sentences = list(paragraphs(file, megabytes))
     counts = Counter(word for sentence in sentences for word in sentence)
     ids = {word: number for number, (word, _) in enumerate(counts.most_common())}
     batch = TokenizedDocuments(
@@ -48,90 +116,194 @@ def shards_of(sentences: list[list[str]], directory: Path) -> TokenShards:
         [np.array([ids[word] for word in sentence]) for sentence in sentences],
         [np.zeros(1, np.int32)] * len(sentences),
     )
-    write_token_shards(directory, TokenStream([batch], len(ids), "benchmark", {}))
-    return TokenShards.open(directory)
+    part = TokenizedPart("all", lambda: [batch])
+    write_token_shards(folder / "tokens", TokenStream([part], len(ids), "benchmark", {}))
+    lines = "\n".join(" ".join(sentence) for sentence in sentences)
+    (folder / "corpus.txt").write_text(lines, encoding="utf-8")
+    (folder / "words.txt").write_text("\n".join(ids), encoding="utf-8")
+    return sum(map(len, sentences))
 
 
-def trainer_of_gensim(file: Path, num_words: int, threads: int) -> Callable[[], None]:
+def trainer_of_gensim(task: Task) -> Trainer:
+    import gensim
+
+    config, file = task.config, str(task.folder / "corpus.txt")
+    tree = config.output == "hierarchical_softmax"
     model = gensim.models.Word2Vec(
         vector_size=DIMENSION,
         window=WINDOW,
-        negative=NEGATIVES,
+        negative=0 if tree else NEGATIVES,
+        hs=int(tree),
         min_count=MIN_COUNT,
         sample=SUBSAMPLE,
-        alpha=RATE,
-        sg=1,
-        workers=threads,
+        alpha=config.first_rate,
+        sg=int(config.model == "skip_gram"),
+        workers=task.threads,
+        seed=task.seed + 1,
     )
-    model.build_vocab(corpus_file=str(file))
-    return lambda: model.train(
-        corpus_file=str(file), total_examples=model.corpus_count, total_words=num_words, epochs=1
-    )
+    model.build_vocab(corpus_file=file)
+
+    def train() -> None:
+        model.train(
+            corpus_file=file,
+            total_examples=model.corpus_count,
+            total_words=task.num_words,
+            epochs=task.epochs,
+        )
+
+    return train, lambda: scores(model.wv.index_to_key, model.wv.vectors)
 
 
-def trainer_of_prolepsis(shards: TokenShards, threads: int) -> Callable[[], None]:
-    from concurrent.futures import ThreadPoolExecutor
+def trainer_of_prolepsis(task: Task) -> Trainer:
+    from prolepsis.text.token_shards import TokenShards
+    from prolepsis.text.word2vec.blocks import Blocks, Rates, initial_tables
+    from prolepsis.text.word2vec.cpu_engine import CpuEngine
+    from prolepsis.text.word2vec.vocabulary import Vocabulary
 
-    train = shards.split("train")
-    config = Word2VecConfig(
-        dimension=DIMENSION,
-        window=WINDOW,
-        negatives=NEGATIVES,
-        subsample=SUBSAMPLE,
-        checkpoint_directory=Path("unused"),
-    )
-    vocabulary = Vocabulary.count(train, shards.vocabulary_size, MIN_COUNT, [])
-    tables = initial_tables(len(vocabulary.ids), DIMENSION, 0)
+    config = task.config
+    shards = TokenShards.open(task.folder / "tokens")
+    split = shards.split("train")
+    vocabulary = Vocabulary.count(split, shards.vocabulary_size, MIN_COUNT, [])
+    tables = initial_tables(len(vocabulary.ids), DIMENSION, task.seed)
     engine = CpuEngine(vocabulary, config, tables)
-    blocks = Blocks(train)
+    blocks = Blocks(split)
     engine.run(blocks[0], Rates(), 0)  # compiles
 
-    def run() -> None:
-        with ThreadPoolExecutor(threads) as executor:
-            rates = Rates(RATE, 0.0, 0.0)
-            list(executor.map(lambda block: engine.run(block, rates, block.number), blocks.shuffled(0)))
+    def train() -> None:
+        total = task.epochs * split.num_tokens + 1
+        first, floor = config.first_rate, config.first_rate * config.lowest_rate
+        position = 0
+        work = []
+        for epoch in range(task.epochs):
+            for block in blocks.shuffled(task.seed + epoch):
+                rate = max(first * (1.0 - position / total), floor)
+                work.append((block, Rates(rate, first / total, floor), epoch * len(blocks) + block.number))
+                position += len(block.tokens)
+        if task.threads == 1:
+            for arguments in work:
+                engine.run(*arguments)
+            return
+        with ThreadPoolExecutor(task.threads) as executor:
+            list(executor.map(lambda arguments: engine.run(*arguments), work))
 
-    return run
+    words = (task.folder / "words.txt").read_text(encoding="utf-8").split("\n")
+    return train, lambda: scores([words[i] for i in vocabulary.ids], engine.tables()[0])
 
 
-def measure(train: Callable[[], None]) -> tuple[float, float]:
-    """CPU and wall seconds."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    train()
-    return time.process_time() - cpu, time.perf_counter() - wall
+TRAINERS = {"gensim": trainer_of_gensim, "prolepsis": trainer_of_prolepsis}
+
+
+def scores(words: list[str], table: Any) -> dict[str, float | None]:
+    """The scores of vectors, most frequent word first, by this project's evaluation for both."""
+    from prolepsis.text.word2vec.evaluation import locate_evaluation_set, score_analogies, score_similarity
+    from prolepsis.text.word2vec.vectors import WordVectors
+
+    vectors = WordVectors(words, np.zeros(len(words), np.int64), [None] * len(words), table)
+    files = {name: locate_evaluation_set(reference) for name, reference in SETS.items()}
+    found = {name: score_similarity(vectors, files[name])["spearman"] for name in ("wordsim353", "simlex999")}
+    return {**found, "analogies": score_analogies(vectors, files["analogies"], RESTRICT_TO)["accuracy"]}
+
+
+def peak_memory() -> float:
+    """MiB of this process on Linux. (getrusage's figure is the parent's where that was larger.)"""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def serve(name: str, task: Task, pipe: Connection) -> None:
+    """Answers each request of `train` with CPU and wall seconds, of `scores`, and of `memory` with MiB."""
+    train, score = TRAINERS[name](task)
+    pipe.send("ready")
+    while (request := pipe.recv()) != "end":
+        if request == "train":
+            cpu, wall = time.process_time(), time.perf_counter()
+            train()
+            pipe.send((time.process_time() - cpu, time.perf_counter() - wall))
+        elif request == "scores":
+            pipe.send(score())
+        else:
+            pipe.send(peak_memory())
+
+
+class Worker:
+    """A process with one trainer."""
+
+    def __init__(self, name: str, task: Task) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        self._process = context.Process(target=serve, args=(name, task, other), daemon=True)
+        self._process.start()
+        other.close()
+        self._pipe.recv()
+
+    def ask(self, request: str) -> Any:
+        self._pipe.send(request)
+        return self._pipe.recv()
+
+    def close(self) -> None:
+        self._pipe.send("end")
+        self._process.join()
+
+
+def compare_speed(task: Task, rounds: int) -> None:
+    workers = {name: Worker(name, task) for name in TRAINERS}
+    per_cpu: dict[str, list[float]] = {name: [] for name in workers}
+    per_second: dict[str, list[float]] = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            cpu, wall = worker.ask("train")
+            per_cpu[name].append(task.num_words / cpu)
+            per_second[name].append(task.num_words / wall)
+    medians = {name: statistics.median(values) for name, values in per_cpu.items()}
+    for name, worker in workers.items():
+        wall = statistics.median(per_second[name])
+        low, high = min(per_cpu[name]), max(per_cpu[name])
+        print(
+            f"{task.form:15} {name:10} {medians[name]:12,.0f} ({low:,.0f} to {high:,.0f}) words per CPU"
+            f" second, {wall:12,.0f} per second, {worker.ask('memory'):6,.0f} MiB"
+        )
+        worker.close()
+    print(f"{task.form:15} ratio of medians {medians['prolepsis'] / medians['gensim']:.2f}", flush=True)
+
+
+def compare_quality(task: Task, seeds: int) -> None:
+    for name in TRAINERS:
+        found: dict[str, list[float]] = {}
+        for seed in range(seeds):
+            worker = Worker(name, Task(**{**vars(task), "seed": seed}))
+            worker.ask("train")
+            for key, value in worker.ask("scores").items():
+                found.setdefault(key, []).append(float("nan") if value is None else value)
+            worker.close()
+        figures = ", ".join(
+            f"{key} {np.mean(values):.4f} ± {np.std(values):.4f}" for key, values in found.items()
+        )
+        print(f"{task.form:15} {name:10} {figures}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("text", type=Path)
-    parser.add_argument("--megabytes", type=float, default=20.0)
+    parser.add_argument("--megabytes", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--forms", default="skip_gram,cbow,skip_gram_tree")
+    parser.add_argument("--quality", action="store_true", help="scores instead of speed")
+    parser.add_argument("--epochs", type=int, default=2, help="of --quality")
+    parser.add_argument("--seeds", type=int, default=3, help="of --quality")
     arguments = parser.parse_args()
 
-    sentences = list(paragraphs(arguments.text, arguments.megabytes))
-    num_words = sum(map(len, sentences))
-    print(f"{num_words:,} words, {arguments.threads} threads, gensim {gensim.__version__}")
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = Path(folder) / "corpus.txt"
-        corpus.write_text("\n".join(" ".join(sentence) for sentence in sentences), encoding="utf-8")
-        shards = shards_of(sentences, Path(folder) / "tokens")
-        del sentences
-        trainers = {
-            "gensim": trainer_of_gensim(corpus, num_words, arguments.threads),
-            "prolepsis": trainer_of_prolepsis(shards, arguments.threads),
-        }
-        rates: dict[str, list[float]] = {name: [] for name in trainers}
-        for number in range(arguments.rounds):
-            for name, train in trainers.items():
-                cpu, wall = measure(train)
-                rates[name].append(num_words / cpu)
-                print(
-                    f"round {number + 1}  {name:10} {num_words / cpu:12,.0f} words per CPU second"
-                    f" {num_words / wall:12,.0f} words per second"
-                )
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    print(f"ratio of medians: {medians['prolepsis'] / medians['gensim']:.2f}")
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        num_words = write_corpus(arguments.text, arguments.megabytes, folder)
+        print(f"{num_words:,} words, {arguments.threads} threads, {DIMENSION} dimensions", flush=True)
+        for form in arguments.forms.split(","):
+            task = Task(form, folder, num_words, arguments.threads)
+            if arguments.quality:
+                compare_quality(Task(**{**vars(task), "epochs": arguments.epochs}), arguments.seeds)
+            else:
+                compare_speed(task, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The pipeline in a project of its own, from a small bilingual corpus to vectors, scores and picture."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def tokenizer(project: Any) -> Tokenizer:
             ids = [f"{split}-{language}-{i}" for i in range(count)]
             starts = [np.zeros(1, np.int32)] * count
             batch = TokenizedDocuments(split, ids, [language] * count, tokens, starts)
-            parts.append(TokenizedPart(ids[0], lambda batch=batch: [batch]))
+            parts.append(TokenizedPart(ids[0], partial(list, [batch])))
     stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
     project.save("byte_bpe.tokenizer", tokenizer)
     project.save("byte_bpe.tokens", stream)

@@ -1,5 +1,6 @@
 """A small language in which words of one theme appear together, and its tokens as shards."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def write(
                 ids = [f"{split}-{language}-{start + i}" for i in range(len(of_part))]
                 starts = [np.zeros(1, np.int32)] * len(of_part)
                 batch = TokenizedDocuments(split, ids, [language] * len(of_part), of_part, starts)
-                parts.append(TokenizedPart(ids[0], lambda batch=batch: [batch]))
+                parts.append(TokenizedPart(ids[0], partial(list, [batch])))
     stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
     write_token_shards(directory, stream)
     return TokenShards.open(directory)

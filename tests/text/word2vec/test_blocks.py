@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from prolepsis.text.word2vec.blocks import Blocks, initial_tables
 LENGTHS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=3)
 
 
-def split_of(shards: Sequence[Sequence[int]]) -> SimpleNamespace:
+def split_of(shards: Sequence[Sequence[int]]) -> Any:
     """A split with documents of these lengths, whose tokens are numbered through."""
     parts, position = [], 0
     for lengths in shards:

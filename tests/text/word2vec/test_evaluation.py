@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,12 +50,12 @@ def vectors() -> WordVectors:
             pull = float(line[2]) / 20
             table[rows[line[0]]] = (1 - pull) * table[rows[line[0]]] + pull * table[rows[line[1]]]
     counts = np.arange(len(words), 0, -1)
-    languages = [["en", "fr"][row % 2] for row in range(len(words))]
+    languages: list[str | None] = [["en", "fr"][row % 2] for row in range(len(words))]
     return WordVectors(words, counts, languages, table)
 
 
 @pytest.fixture(scope="module")
-def in_gensim(vectors: WordVectors) -> object:
+def in_gensim(vectors: WordVectors) -> Any:
     models = pytest.importorskip("gensim.models", reason="gensim, the oracle, is not installed")
     keyed = models.KeyedVectors(vectors.dimension)
     keyed.add_vectors(vectors.words, vectors.vectors)
@@ -62,7 +63,7 @@ def in_gensim(vectors: WordVectors) -> object:
 
 
 @pytest.mark.parametrize("name", SIMILARITY)
-def test_similarity_is_gensims(name: str, vectors: WordVectors, in_gensim: object) -> None:
+def test_similarity_is_gensims(name: str, vectors: WordVectors, in_gensim: Any) -> None:
     file = locate_evaluation_set(SIMILARITY[name])
     score = score_similarity(vectors, file)
     _, spearman, unknown_percent = in_gensim.evaluate_word_pairs(str(file))
@@ -72,7 +73,7 @@ def test_similarity_is_gensims(name: str, vectors: WordVectors, in_gensim: objec
 
 
 @pytest.mark.parametrize("restrict_to", [150, 30_000])
-def test_analogies_are_gensims(restrict_to: int, vectors: WordVectors, in_gensim: object) -> None:
+def test_analogies_are_gensims(restrict_to: int, vectors: WordVectors, in_gensim: Any) -> None:
     file = locate_evaluation_set(ANALOGIES)
     score = score_analogies(vectors, file, restrict_to)
     total, sections = in_gensim.evaluate_word_analogies(str(file), restrict_vocab=restrict_to)
@@ -131,7 +132,7 @@ def test_sets_are_found_without_importing_the_package() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_neighbours_are_the_nearest_whole_words(vectors: WordVectors, in_gensim: object) -> None:
+def test_neighbours_are_the_nearest_whole_words(vectors: WordVectors, in_gensim: Any) -> None:
     whole = {word for word in vectors.words if word.isalpha()}
     expected = [(w, c) for w, c in in_gensim.most_similar("Athens", topn=len(vectors)) if w in whole][:5]
     ours = vectors.neighbours("Athens", 5)

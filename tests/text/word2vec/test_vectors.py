@@ -67,5 +67,7 @@ def test_the_profile_tells_what_is_not_finite(vectors: WordVectors) -> None:
 def test_the_picture_shows_every_word_and_language(vectors: WordVectors) -> None:
     axes = draw_words(vectors, vectors.words[:5]).axes[0]
     assert {text.get_text() for text in axes.texts} == set(vectors.words[:5])
-    labels = {text.get_text() for text in axes.get_legend().get_texts()}
+    legend = axes.get_legend()
+    assert legend is not None
+    labels = {text.get_text() for text in legend.get_texts()}
     assert labels == {"en", "fr", "zh", "unknown language"}
