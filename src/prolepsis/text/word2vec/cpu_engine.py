@@ -439,8 +439,9 @@ def _compiled_cbow(dimension: int, most_targets: int, form: Form) -> Callable[..
                     hidden[d] = 0.0
                 for j in range(first, last):
                     if j != i:
+                        context = words[j]
                         for d in range(dimension):
-                            hidden[d] += inputs[words[j], d]
+                            hidden[d] += inputs[context, d]
                 for d in range(dimension):
                     hidden[d] *= share
                 num_targets, state = _find_targets(hierarchical, words[i], sampling, targets, signs, state)
@@ -461,8 +462,9 @@ def _compiled_cbow(dimension: int, most_targets: int, form: Form) -> Callable[..
                         change[d] *= share
                 for j in range(first, last):
                     if j != i:
+                        context = words[j]
                         for d in range(dimension):
-                            inputs[words[j], d] += change[d]
+                            inputs[context, d] += change[d]
         return tally[0] - np.log(tally[1]), windows
 
     return train
