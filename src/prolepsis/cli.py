@@ -11,7 +11,7 @@ from kedro.framework.cli.project import run as kedro_run
 _GROUPS = {
     "stages": ("prolepsis.cli_stages", "The dvc.yaml made from pipelines, catalog and parameters."),
     "plugins": ("prolepsis.cli_plugins", "The swappable parts that are installed."),
-    "tokenizers": ("prolepsis.tokenizers_cli", "How the trained tokenizers split a sentence."),
+    "tokenizers": ("prolepsis.cli_tokenizers", "How the trained tokenizers split a sentence."),
     "validation": ("prolepsis.cli_validation", "Data contracts, held against the data that is there."),
 }
 _TRACEBACK = "PROLEPSIS_TRACEBACK"

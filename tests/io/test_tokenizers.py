@@ -5,7 +5,7 @@ import pytest
 
 from prolepsis import io
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.token_shards import TokenizedDocuments, TokenStream
+from prolepsis.text.token_shards import TokenizedDocuments, TokenizedPart, TokenStream
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
 
@@ -18,7 +18,12 @@ def tokenizer() -> Tokenizer:
 
 def stream() -> TokenStream:
     documents = TokenizedDocuments("train", ["a"], ["en"], [np.array([1, 2])], [np.array([0])])
-    return TokenStream([documents], vocabulary_size=60, tokenizer_hash="0123", special_ids={"pad": 0})
+    return TokenStream(
+        [TokenizedPart("", lambda: [documents])],
+        vocabulary_size=60,
+        tokenizer_hash="0123",
+        special_ids={"pad": 0},
+    )
 
 
 def test_a_tokenizer_is_saved_loaded_and_previewed(tmp_path: Path, tokenizer: Tokenizer) -> None:

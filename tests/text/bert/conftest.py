@@ -8,12 +8,20 @@ import pytest
 import torch
 
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.token_shards import TokenizedDocuments, TokenShards, TokenStream, write_token_shards
+from prolepsis.text.token_shards import (
+    TokenizedDocuments,
+    TokenizedPart,
+    TokenShards,
+    TokenStream,
+    write_token_shards,
+)
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
 
 Documents = Sequence[Sequence[Sequence[int]]]
 WriteShards = Callable[..., TokenShards]
+
+DOCUMENTS_PER_SHARD = 4
 
 _WORDS = (
     "the", "cat", "sat", "on", "a", "mat", "while", "seven", "large", "dogs",
@@ -60,9 +68,13 @@ def write_shards(tmp_path: Path, tokenizer: Tokenizer) -> WriteShards:
     """`write_shards(train=documents, val=documents)`: shards of these documents, several to a split."""
 
     def write(**splits: Documents) -> TokenShards:
-        batches = [_encoded(split, documents) for split, documents in splits.items()]
-        stream = TokenStream(batches, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
-        write_token_shards(tmp_path / "tokens", stream, shard_tokens=500)
+        parts = [
+            TokenizedPart("", lambda batch=batch: [batch])
+            for split, documents in splits.items()
+            for batch in _encoded(split, documents)
+        ]
+        stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
+        write_token_shards(tmp_path / "tokens", stream)
         return TokenShards.open(tmp_path / "tokens")
 
     return write
@@ -81,12 +93,14 @@ def small_config(tokenizer: Tokenizer) -> BertConfig:
     )
 
 
-def _encoded(split: str, documents: Documents) -> TokenizedDocuments:
-    lengths = [[len(sentence) for sentence in sentences] for sentences in documents]
-    return TokenizedDocuments(
-        split=split,
-        ids=[f"{split}-{number}" for number in range(len(documents))],
-        languages=[None] * len(documents),
-        tokens=[np.array([t for s in sentences for t in s], np.int32) for sentences in documents],
-        sentence_starts=[np.cumsum([0, *of])[: len(of)].astype(np.int32) for of in lengths],
-    )
+def _encoded(split: str, documents: Documents) -> Iterator[TokenizedDocuments]:
+    for start in range(0, len(documents), DOCUMENTS_PER_SHARD):
+        part = documents[start : start + DOCUMENTS_PER_SHARD]
+        lengths = [[len(sentence) for sentence in sentences] for sentences in part]
+        yield TokenizedDocuments(
+            split=split,
+            ids=[f"{split}-{start + number}" for number in range(len(part))],
+            languages=[None] * len(part),
+            tokens=[np.array([t for s in sentences for t in s], np.int32) for sentences in part],
+            sentence_starts=[np.cumsum([0, *of])[: len(of)].astype(np.int32) for of in lengths],
+        )

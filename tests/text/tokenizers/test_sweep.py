@@ -5,10 +5,13 @@ import polars as pl
 import pytest
 
 from prolepsis import plugins
-from prolepsis.errors import ProlepsisError
+from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
 from prolepsis.text.tokenizers.evaluation import evaluate
 from prolepsis.text.tokenizers.sweep import SWEEP_SCHEMA, draw_sweep, sweep
 from prolepsis.text.tokenizers.trainer import WordTrainer
+
+BytePairConfig = ByteLevelBytePairTrainer.Config
 
 
 def trainer_of(name: str) -> WordTrainer:
@@ -57,13 +60,25 @@ def test_larger_vocabularies_take_fewer_tokens(table: pl.DataFrame) -> None:
         assert rows["num_tokens"].to_list() == sorted(rows["num_tokens"], reverse=True)
 
 
-def test_a_trainer_without_counted_words_is_refused(sentences: list[str]) -> None:
-    class Other:
-        pass
+def test_a_trainer_that_does_not_count_words_is_trained_anew_for_each_size(
+    sentences: list[str], documents: pl.DataFrame
+) -> None:
+    class Anew:
+        """As a package of one's own may have it."""
 
-    other: Any = Other()
-    with pytest.raises(ProlepsisError, match="'mine' cannot be trained from counted words"):
-        sweep({"mine": other}, [sentences], [], sizes=(300,))
+        Config = BytePairConfig
+
+        def __init__(self, config: BytePairConfig) -> None:
+            self.config = config
+
+        def train(self, batches: Any) -> Tokenizer:
+            return ByteLevelBytePairTrainer(self.config).train(batches)
+
+    trainers = {"mine": Anew(BytePairConfig()), "byte_bpe": trainer_of("byte_bpe")}
+    table = sweep(trainers, [sentences * 20], iter([documents]), sizes=(300, 350))
+
+    mine, byte_bpe = (table.filter(tokenizer=name).drop("tokenizer") for name in trainers)
+    assert mine.equals(byte_bpe)
 
 
 def test_the_picture_has_a_panel_for_each_language_and_a_line_for_each_tokenizer(table: pl.DataFrame) -> None:

@@ -1,12 +1,12 @@
 """Tokenizers of several vocabulary sizes side by side: trained, measured and drawn."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from prolepsis.errors import ProlepsisError
 from prolepsis.text.tokenizers.evaluation import ALL_LANGUAGES, SCHEMA, evaluate_many
+from prolepsis.text.tokenizers.tokenizer import Tokenizer
 from prolepsis.text.tokenizers.trainer import WordTrainer
 from prolepsis.text.tokenizers.words import Batches
 
@@ -30,7 +30,7 @@ _COLOURS = ("#0b6b68", "#c2571a", "#4655b8", "#a12d6b", "#7d8a12", "#5e6672", "#
 
 
 def sweep(
-    trainers: Mapping[str, WordTrainer],
+    trainers: Mapping[str, Any],
     texts: Batches,
     documents: Iterable[pl.DataFrame],
     sizes: Sequence[int] = SIZES,
@@ -38,11 +38,12 @@ def sweep(
     """Trains every tokenizer at every size and measures them all on the same documents.
 
     Words are counted once for each trainer. `bpe`, `byte_bpe` and `wordpiece` learn once, for the largest
-    size, as the others are the beginning of it; `unigram` learns each size from the start.
+    size, as the others are the beginning of it; `unigram` learns each size from the start, and a trainer that
+    does not learn from counted words reads the texts for each.
 
     Args:
         trainers: by the names that the table is to have; a trainer's own vocabulary size does not matter.
-        texts: to train on, read once for each trainer.
+        texts: to train on, which may be read any number of times.
         documents: to measure on, frames with `text` and `language`, read once.
         sizes: numbers of ids asked for.
 
@@ -51,14 +52,12 @@ def sweep(
         `evaluation.evaluate`. `num_ids` is less than `vocabulary_size` where the text does not give as many.
 
     Raises:
-        ProlepsisError: a trainer cannot be trained from counted words, or a size is too small for one.
+        ProlepsisError: a size is too small for a trainer.
     """
     tokenizers = {
         (name, size): tokenizer
         for name, trainer in trainers.items()
-        for size, tokenizer in zip(
-            sizes, _counting(name, trainer).train_many(trainer.count(texts), sizes), strict=True
-        )
+        for size, tokenizer in zip(sizes, _train(trainer, texts, sizes), strict=True)
     }
     tables = evaluate_many(tokenizers, documents)
     rows = [
@@ -101,14 +100,12 @@ def draw_sweep(table: pl.DataFrame) -> "Figure":
     return figure
 
 
-def _counting(name: str, trainer: object) -> WordTrainer:
-    if not isinstance(trainer, WordTrainer):
-        raise ProlepsisError(
-            f"The tokenizer {name!r} cannot be trained from counted words, so its sizes cannot be compared.",
-            where=f"{type(trainer).__module__}.{type(trainer).__qualname__}",
-            remedy="Leave it out, or build it on prolepsis.text.tokenizers.trainer.WordTrainer.",
-        )
-    return trainer
+def _train(trainer: Any, texts: Batches, sizes: Sequence[int]) -> list[Tokenizer]:
+    """A tokenizer for each size."""
+    if isinstance(trainer, WordTrainer):
+        return trainer.train_many(trainer.count(texts), sizes)
+    configs = [trainer.config.model_copy(update={"vocabulary_size": size}) for size in sizes]
+    return [type(trainer)(config).train(texts) for config in configs]
 
 
 def _most_frequent_languages(table: pl.DataFrame) -> list[str]:

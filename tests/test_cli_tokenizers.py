@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 from rich.console import Console
 
-from prolepsis import plugins, tokenizers_cli
+from prolepsis import cli_tokenizers, plugins
 from prolepsis.text.tokenizers import Tokenizer
 
 from support import Project
@@ -44,7 +44,7 @@ def trained(folder: Path) -> Iterator[dict[str, Tokenizer]]:
 def call(project: Project, *arguments: str) -> tuple[int, str]:
     metadata = bootstrap_project(project.path)
     done = CliRunner().invoke(
-        tokenizers_cli.tokenizers, ["show", *arguments, "--env", project.env], obj=metadata
+        cli_tokenizers.tokenizers, ["show", *arguments, "--env", project.env], obj=metadata
     )
     return done.exit_code, done.output
 
@@ -90,7 +90,7 @@ def test_before_a_training_it_says_how_to_train(project: Project) -> None:
 def test_on_a_terminal_neighbouring_tokens_have_different_colours(trained: dict[str, Tokenizer]) -> None:
     console = Console(force_terminal=True, color_system="standard", width=200)
     with console.capture() as capture:
-        tokenizers_cli._show(console, "mine", trained["mine"], TEXT)
+        cli_tokenizers._show(console, "mine", trained["mine"], TEXT)
     tokens = capture.get().splitlines()[1]
     colours = [part.split("m")[0] for part in tokens.split("\x1b[")[1:] if not part.startswith("0m")]
     assert len(colours) == len(trained["mine"].encode_batch([TEXT])[0])
