@@ -84,12 +84,16 @@ def test_two_runs_write_the_same_files(project: Any, tokenizer: Tokenizer) -> No
 
 def test_evaluation_sets_can_be_a_users_own(project: Any, tokenizer: Tokenizer, tmp_path: Path) -> None:
     (tmp_path / "pairs.tsv").write_text("river\twater\t9\nriver\tforest\t4\nriver\tvillage\t1\n")
-    sets = {"similarity": {**NO_SETS, "own": str(tmp_path / "pairs.tsv")}, "analogies": None}
+    (tmp_path / "groups").mkdir()
+    (tmp_path / "groups" / "english.txt").write_text("river\nwater\nbridge\n\nmusique\nhistoire\n")
+    own = {"own": str(tmp_path / "pairs.tsv")}
+    sets = {"similarity": {**NO_SETS, **own}, "analogies": None, "outliers": str(tmp_path / "groups")}
     project.run("word2vec", params={"word2vec": {"evaluation": sets}})
     metrics = project.load("word2vec_metrics")
     assert metrics["similarity"].keys() == {"own"}
     assert metrics["similarity"]["own"]["coverage"] == 1.0
     assert "analogies" not in metrics
+    assert metrics["outliers"]["answered"] == 2
 
 
 def test_a_wrong_parameter_is_named(project: Any, tokenizer: Tokenizer) -> None:

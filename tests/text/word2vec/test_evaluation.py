@@ -1,5 +1,6 @@
 """Scores against gensim's, on the sets of its wheel."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from prolepsis.text.word2vec.evaluation import (
     neighbour_table,
     principal_plane,
     score_analogies,
+    score_outliers,
     score_similarity,
 )
 from prolepsis.text.word2vec.vectors import WordVectors
@@ -115,6 +117,63 @@ def test_a_broken_analogy_is_named(tmp_path: Path, vectors: WordVectors, content
         score_analogies(vectors, tmp_path / "questions.txt", 100)
 
 
+def two_themes(noise: float) -> WordVectors:
+    """Words a0 to a7 around one direction, b0 to b7 around another."""
+    rng = np.random.default_rng(3)
+    words = [f"{theme}{number}" for theme in "ab" for number in range(8)]
+    table = np.repeat(np.eye(2, 12), 8, axis=0) + noise * rng.normal(size=(16, 12))
+    return WordVectors(words, np.ones(16, np.int64), [None] * 16, table.astype(np.float32))
+
+
+def write_group(folder: Path, group: list[str], outliers: list[str]) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{group[0]}.txt").write_text("\n".join([*group, "", *outliers]) + "\n")
+
+
+def test_outliers_are_those_of_the_papers_definition(tmp_path: Path) -> None:
+    vectors = two_themes(noise=0.35)
+    group, outliers = [f"A{i}" for i in range(8)], [f"b{i}" for i in range(8)]
+    write_group(tmp_path, group, outliers)
+    positions = []
+    for outlier in outliers:
+        words = [word.lower() for word in [*group, outlier]]
+        compactness = []
+        for left_out in words:
+            rest = [vectors.unit_vectors[vectors.rows[word]] for word in words if word != left_out]
+            cosines = [float(a @ b) for a, b in itertools.permutations(rest, 2)]
+            compactness.append(sum(cosines) / len(cosines))
+        positions.append(sorted(compactness).index(compactness[-1]) / 8)
+    score = score_outliers(vectors, tmp_path)
+    assert score["position"] == pytest.approx(np.mean(positions))
+    assert score["accuracy"] == np.mean([position == 1 for position in positions])
+    assert 0 < score["accuracy"] < 1 and score["answered"] == score["questions"] == 8
+
+
+def test_unknown_outliers_and_groups_count_against_coverage_only(tmp_path: Path) -> None:
+    write_group(tmp_path, ["a0", "a1", "qqq"], ["b0", "zzz"])
+    write_group(tmp_path, ["b0", "qqq"], ["a0"])
+    assert score_outliers(two_themes(noise=0.0), tmp_path) == {
+        "accuracy": 1.0,
+        "position": 1.0,
+        "questions": 3,
+        "answered": 1,
+        "coverage": 1 / 3,
+    }
+
+
+@pytest.mark.parametrize("content", ["", "a\nb\n", "a\n\nb\n\nc\n"])
+def test_a_broken_group_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "group.txt").write_text(content)
+    with pytest.raises(ProlepsisError, match="not a group of words") as caught:
+        score_outliers(two_themes(noise=0.0), tmp_path)
+    assert str(caught.value.where).endswith("group.txt")
+
+
+def test_a_folder_without_groups_is_a_message(tmp_path: Path) -> None:
+    with pytest.raises(ProlepsisError, match="no group of words"):
+        score_outliers(two_themes(noise=0.0), tmp_path)
+
+
 def test_a_missing_package_or_file_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(ProlepsisError, match="not installed") as caught:
         locate_evaluation_set("no_such_package:pairs.tsv")
@@ -122,6 +181,9 @@ def test_a_missing_package_or_file_is_a_message(tmp_path: Path) -> None:
     for reference in ("gensim:no/such/file.tsv", str(tmp_path / "none.tsv")):
         with pytest.raises(ProlepsisError, match="no evaluation set"):
             locate_evaluation_set(reference)
+    with pytest.raises(ProlepsisError, match="no evaluation set"):
+        locate_evaluation_set(ANALOGIES, folder=True)
+    assert locate_evaluation_set("gensim:test/test_data", folder=True).is_dir()
 
 
 def test_sets_are_found_without_importing_the_package() -> None:

@@ -21,6 +21,13 @@ from prolepsis.text.word2vec.training import TrainedWordVectors, train_word_vect
 from prolepsis.training.checkpoint import clear_checkpoints
 
 
+def test_the_learning_rate_is_that_of_word2vec_c_for_the_model() -> None:
+    given = {"checkpoint_directory": Path("unused")}
+    assert Word2VecConfig(**given).first_rate == 0.025
+    assert Word2VecConfig(model="cbow", **given).first_rate == 0.05
+    assert Word2VecConfig(model="cbow", learning_rate=0.3, **given).first_rate == 0.3
+
+
 def config(directory: Path, **changes: Any) -> Word2VecConfig:
     values = {"dimension": 12, "min_count": 2, "epochs": 3, "seed": 1, "device": "cpu"}
     return Word2VecConfig(**{**values, **changes}, checkpoint_directory=directory / "checkpoints")
@@ -45,6 +52,25 @@ def test_words_that_appear_together_become_neighbours(
     assert (trained.curves[-1]["learning_rate"] or 1.0) < 0.001 * 0.1 + 1e-6
     assert vectors.metadata["validation_loss"] == losses[-1]
     assert vectors.metadata["tokenizer_hash"] == tokenizer.hash
+
+
+@pytest.mark.parametrize("model", ["skip_gram", "cbow"])
+@pytest.mark.parametrize("output", ["negative_sampling", "hierarchical_softmax"])
+def test_every_form_tells_the_themes_apart(
+    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path, model: str, output: str
+) -> None:
+    settings = {"model": model, "output": output, "epochs": 15, "learning_rate": 0.1}
+    trained, again = (train(tokenizer, shards, tmp_path, **settings) for _ in range(2))
+    names = {neighbour for neighbour, _ in trained.vectors.neighbours("roi", 3)}
+    assert names == {"reine", "couronne", "palais"}
+    np.testing.assert_array_equal(trained.vectors.vectors, again.vectors.vectors)
+
+
+def test_a_lowest_rate_of_one_holds_the_rate(
+    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path
+) -> None:
+    curves = train(tokenizer, shards, tmp_path, lowest_rate=1.0, model="cbow").curves
+    assert [row["learning_rate"] for row in curves] == [0.05] * 3
 
 
 def test_special_and_rare_tokens_have_no_vector(

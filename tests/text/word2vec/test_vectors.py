@@ -26,10 +26,14 @@ def test_vectors_come_back_unchanged(tmp_path: Path, vectors: WordVectors) -> No
     np.testing.assert_array_equal(loaded.counts, vectors.counts)
 
 
-def test_gensim_loads_the_text_format_with_the_same_numbers(tmp_path: Path, vectors: WordVectors) -> None:
+@pytest.mark.parametrize("file", ["vectors.txt", "vectors.bin"])
+def test_gensim_loads_both_formats_with_the_same_numbers(
+    tmp_path: Path, vectors: WordVectors, file: str
+) -> None:
     models = pytest.importorskip("gensim.models", reason="gensim, the reader, is not installed")
     vectors.save(tmp_path / "vectors")
-    keyed = models.KeyedVectors.load_word2vec_format(str(tmp_path / "vectors" / "vectors.txt"))
+    path = str(tmp_path / "vectors" / file)
+    keyed = models.KeyedVectors.load_word2vec_format(path, binary=file.endswith(".bin"))
     assert keyed.index_to_key == vectors.words
     np.testing.assert_array_equal(keyed.vectors, vectors.vectors)
 

@@ -23,7 +23,12 @@ def train_word_vectors(
 
 def evaluate_word_vectors(word_vectors: Any, parameters: Word2VecParams) -> dict[str, Any]:
     """The losses of training, and the scores on published sets with their coverage."""
-    from prolepsis.text.word2vec.evaluation import locate_evaluation_set, score_analogies, score_similarity
+    from prolepsis.text.word2vec.evaluation import (
+        locate_evaluation_set,
+        score_analogies,
+        score_outliers,
+        score_similarity,
+    )
 
     sets = parameters.evaluation
     metrics: dict[str, Any] = {
@@ -40,6 +45,8 @@ def evaluate_word_vectors(word_vectors: Any, parameters: Word2VecParams) -> dict
     if sets.analogies is not None:
         file = locate_evaluation_set(sets.analogies)
         metrics["analogies"] = score_analogies(word_vectors, file, sets.restrict_to)
+    if sets.outliers is not None:
+        metrics["outliers"] = score_outliers(word_vectors, locate_evaluation_set(sets.outliers, folder=True))
     return metrics
 
 

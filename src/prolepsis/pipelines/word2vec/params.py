@@ -6,12 +6,14 @@ from prolepsis.text.word2vec.config import Word2VecConfig
 
 
 class EvaluationParams(BaseModel):
-    """The sets that score the vectors, each a path or `package:path` of a file in an installed package.
+    """The sets that score the vectors, each a path or `package:path` in an installed package.
 
     Attributes:
         similarity: name to set of word pairs with people's judgements (word, word, number, between tabs), or
             to null for a set that is not to be used.
         analogies: questions `a b c d` in sections, or null for none.
+        outliers: a folder with a `.txt` for each group of words (one a line, an empty line, then its
+            outliers), or null for none.
         restrict_to: as many of the most frequent words are asked about and are possible answers.
     """
 
@@ -19,6 +21,7 @@ class EvaluationParams(BaseModel):
 
     similarity: dict[str, str | None]
     analogies: str | None
+    outliers: str | None = None
     restrict_to: PositiveInt
 
 

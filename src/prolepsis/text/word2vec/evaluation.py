@@ -1,4 +1,4 @@
-"""Intrinsic scores of word vectors: word similarity and analogies, computed as gensim does.
+"""Intrinsic scores of word vectors: word similarity, analogies (both computed as gensim does), outliers.
 
 Words are compared without regard to case, the most frequent form standing for all. What is not in the
 vocabulary is left out and shows in the coverage, which belongs beside every score.
@@ -19,13 +19,13 @@ from prolepsis.text.word2vec.vectors import WordVectors
 _QUESTIONS_AT_ONCE = 512
 
 
-def locate_evaluation_set(reference: str) -> Path:
-    """The file that `reference` names: a path, or `package:path`, a file inside an installed package.
+def locate_evaluation_set(reference: str, *, folder: bool = False) -> Path:
+    """The file or folder that `reference` names: a path, or `package:path` inside an installed package.
 
     The package is found, never imported.
 
     Raises:
-        ProlepsisError: the package is not installed, or has no such file.
+        ProlepsisError: the package is not installed, or has nothing there.
     """
     package, separator, inside = reference.rpartition(":")
     if not separator:
@@ -39,11 +39,11 @@ def locate_evaluation_set(reference: str) -> Path:
                 remedy="pip install 'prolepsis[demo]', or name files of your own",
             )
         path = Path(specification.submodule_search_locations[0]) / inside
-    if not path.is_file():
+    if not (path.is_dir() if folder else path.is_file()):
         raise ProlepsisError(
             f"There is no evaluation set {reference!r}.",
             where=path,
-            remedy="name a file, or package:path of one inside an installed package",
+            remedy="name a path, or package:path of one inside an installed package",
         )
     return path
 
@@ -99,6 +99,49 @@ def score_analogies(vectors: WordVectors, file: Path, restrict_to: int) -> dict[
         sum(section[key] for section in sections.values()) for key in ("correct", "answered", "questions")
     )
     return {**_accuracy(correct, answered, asked), "restricted_to": len(units), "sections": sections}
+
+
+def score_outliers(vectors: WordVectors, folder: Path) -> dict[str, Any]:
+    """How often the word that does not belong to a group is the least similar to the rest.
+
+    Camacho-Collados and Navigli 2016: leaving out the outlier should leave the group most compact. So the
+    outlier is taken to be the word whose cosines with all others have the smallest sum.
+
+    Args:
+        folder: a `.txt` file for each group, as in the 8-8-8 set: its words, one a line, an empty line, and
+            its outliers.
+
+    Returns:
+        `accuracy` over the questions (a group and one outlier) whose outlier and two or more of the group are
+        known, None if there is none; `position`, the mean share of the group that is more similar to the rest
+        than the outlier, 1 where that is right; `questions`, `answered`, `coverage`.
+
+    Raises:
+        ProlepsisError: the folder holds no group, or a file is none.
+    """
+    row_of = _rows_without_case(vectors, len(vectors))
+    questions = 0
+    positions: list[float] = []
+    files = sorted(folder.glob("*.txt"))
+    if not files:
+        raise ProlepsisError(
+            "There is no group of words.",
+            where=folder,
+            remedy="put a .txt file for each group into the folder",
+        )
+    for file in files:
+        group, outliers = _read_group(file)
+        questions += len(outliers)
+        members = [row_of[word] for word in group if word in row_of]
+        known = [row_of[word] for word in outliers if word in row_of]
+        positions += [_outlier_position(vectors, members, row) for row in known if len(members) >= 2]
+    return {
+        "accuracy": float(np.mean([position == 1.0 for position in positions])) if positions else None,
+        "position": float(np.mean(positions)) if positions else None,
+        "questions": questions,
+        "answered": len(positions),
+        "coverage": len(positions) / questions if questions else 0.0,
+    }
 
 
 def neighbour_table(vectors: WordVectors, words: list[str], count: int) -> pl.DataFrame:
@@ -186,6 +229,31 @@ def _read_questions(file: Path) -> dict[str, list[list[str]]]:
                 )
             section.append(words)
     return sections
+
+
+def _read_group(file: Path) -> tuple[list[str], list[str]]:
+    """The upper-cased words of a group, and its outliers."""
+    parts: list[list[str]] = [[]]
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            parts[-1].append(line.strip().upper())
+        elif parts[-1]:
+            parts.append([])
+    parts = [part for part in parts if part]
+    if len(parts) != 2:
+        raise ProlepsisError(
+            f"This is not a group of words and its outliers: it has {len(parts)} parts.",
+            where=file,
+            remedy="write a word on each line, and an empty line between the group and its outliers",
+        )
+    return parts[0], parts[1]
+
+
+def _outlier_position(vectors: WordVectors, members: list[int], outlier: int) -> float:
+    units = vectors.unit_vectors[[*members, outlier]].astype(np.float64)
+    # A word's cosine with itself is 1 for all, and changes no order.
+    sums = units @ units.sum(axis=0)
+    return float((sums[:-1] > sums[-1]).mean())
 
 
 def _count_correct(units: NDArray[np.float32], forms: NDArray[np.int64], questions: NDArray[np.int64]) -> int:

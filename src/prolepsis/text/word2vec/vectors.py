@@ -4,6 +4,7 @@ vectors.safetensors   `vectors` float32 [V, dimension]
 vocabulary.parquet    word, count, language: one row per vector, most frequent first
 config.json           what made them, and their scores in training
 vectors.txt           word2vec's text format, for gensim and everything else that reads it
+vectors.bin           word2vec's binary format, which is read many times as fast
 
 >>> vectors = WordVectors.load(Path("data/06_models/word_vectors"))     # doctest: +SKIP
 >>> vectors.neighbours("river", count=3)                                # doctest: +SKIP
@@ -26,12 +27,8 @@ from safetensors.numpy import load_file, save_file
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, read_json, write_json
 
-_VECTORS, _VOCABULARY, _CONFIG, _TEXT = (
-    "vectors.safetensors",
-    "vocabulary.parquet",
-    "config.json",
-    "vectors.txt",
-)
+_VECTORS, _VOCABULARY, _CONFIG = "vectors.safetensors", "vocabulary.parquet", "config.json"
+_TEXT, _BINARY = "vectors.txt", "vectors.bin"
 _VOCABULARY_SCHEMA = {"word": pl.String, "count": pl.Int64, "language": pl.String}
 
 
@@ -103,11 +100,21 @@ class WordVectors:
             columns = {"word": self.words, "count": self.counts, "language": self.languages}
             pl.DataFrame(columns, schema=_VOCABULARY_SCHEMA).write_parquet(temporary / _VOCABULARY)
             write_json(temporary / _CONFIG, self.metadata)
-            with (temporary / _TEXT).open("w", encoding="utf-8") as file:
-                file.write(f"{len(self)} {self.dimension}\n")
-                for word, vector in zip(self.words, self.vectors, strict=True):
-                    # Nine digits bring a float32 back exactly.
-                    file.write(word + " " + " ".join(f"{value:.9g}" for value in vector.tolist()) + "\n")
+            self._write_text(temporary / _TEXT)
+            self._write_binary(temporary / _BINARY)
+
+    def _write_text(self, path: Path) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            file.write(f"{len(self)} {self.dimension}\n")
+            for word, vector in zip(self.words, self.vectors, strict=True):
+                # Nine digits bring a float32 back exactly.
+                file.write(word + " " + " ".join(f"{value:.9g}" for value in vector.tolist()) + "\n")
+
+    def _write_binary(self, path: Path) -> None:
+        with path.open("wb") as file:
+            file.write(f"{len(self)} {self.dimension}\n".encode())
+            for word, vector in zip(self.words, self.vectors, strict=True):
+                file.write(word.encode() + b" " + vector.astype("<f4").tobytes() + b"\n")
 
     @classmethod
     def load(cls, directory: Path) -> "WordVectors":

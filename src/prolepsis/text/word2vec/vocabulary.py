@@ -10,7 +10,7 @@ from prolepsis.text.token_shards import TokenSplit
 from prolepsis.text.word2vec.blocks import Blocks
 from prolepsis.training.progress import track
 
-_COUNTED_AT_ONCE = 1 << 22  # tokens; a few arrays of this length are in memory
+_COUNTED_AT_ONCE = 1 << 19  # tokens; a few arrays of this length are in memory
 
 
 @dataclass(frozen=True)
