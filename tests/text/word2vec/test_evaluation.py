@@ -204,6 +204,18 @@ def test_neighbours_are_the_nearest_whole_words(vectors: WordVectors, in_gensim:
         vectors.neighbours("qqq")
 
 
+def test_analogies_of_three_words_are_gensims(vectors: WordVectors, in_gensim: Any) -> None:
+    whole = {word for word in vectors.words if word.isalpha()}
+    found = in_gensim.most_similar(positive=["Baghdad", "Greece"], negative=["Athens"], topn=len(vectors))
+    expected = [(word, cosine) for word, cosine in found if word in whole][:4]
+    ours = vectors.analogies("Athens", "Greece", "Baghdad", count=4)
+    assert [word for word, _ in ours] == [word for word, _ in expected]
+    assert [cosine for _, cosine in ours] == pytest.approx([cosine for _, cosine in expected], abs=1e-5)
+    assert ours[0][0] == "Iraq"
+    with pytest.raises(ProlepsisError, match="'qqq' has no vector"):
+        vectors.analogies("Athens", "Greece", "qqq")
+
+
 def test_the_neighbour_table_has_a_row_for_each_known_word(vectors: WordVectors) -> None:
     table = neighbour_table(vectors, ["Athens", "qqq", "Greece"], 3)
     assert table["word"].to_list() == ["Athens", "Greece"]

@@ -81,15 +81,34 @@ class WordVectors:
         Raises:
             ProlepsisError: the word has no vector.
         """
+        row = self._row(word)
+        return self._nearest(self.unit_vectors[row], [row], count)
+
+    def analogies(self, a: str, b: str, c: str, count: int = 10) -> list[tuple[str, float]]:
+        """What is to `c` as `b` is to `a`: the whole words nearest to `b - a + c` of unit vectors.
+
+        Raises:
+            ProlepsisError: one of the words has no vector.
+        """
+        rows = [self._row(word) for word in (a, b, c)]
+        first, second, third = self.unit_vectors[rows]
+        point = second - first + third
+        length = max(float(np.linalg.norm(point)), float(np.finfo(np.float32).tiny))
+        return self._nearest(point / np.float32(length), rows, count)
+
+    def _row(self, word: str) -> int:
         if word not in self.rows:
             raise ProlepsisError(
                 f"The word {word!r} has no vector.",
                 remedy="it is too rare or split by the tokenizer: lower min_count, or enlarge its vocabulary",
             )
-        row = self.rows[word]
-        cosines = self.unit_vectors @ self.unit_vectors[row]
+        return self.rows[word]
+
+    def _nearest(self, point: NDArray[np.float32], asked: list[int], count: int) -> list[tuple[str, float]]:
+        """The whole words of largest cosine with a unit vector, but for the rows that were asked about."""
+        cosines = self.unit_vectors @ point
         cosines[~self.is_whole_word] = -np.inf
-        cosines[row] = -np.inf
+        cosines[asked] = -np.inf
         best = np.argsort(-cosines, kind="stable")[:count]
         return [(self.words[i], float(cosines[i])) for i in best if np.isfinite(cosines[i])]
 
