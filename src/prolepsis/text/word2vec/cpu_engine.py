@@ -94,7 +94,7 @@ class CpuEngine:
             build = _compiled_skip_gram_by_pairs
         self._kernel = build(
             self._inputs.shape[1],
-            paths.longest if hierarchical else config.negatives + 1,
+            _whole_lines(paths.longest) if hierarchical else config.negatives + 1,
             Form(
                 hierarchical,
                 # Hierarchical softmax has no step beyond the bound in word2vec.c and gensim alike.
@@ -122,11 +122,15 @@ class CpuEngine:
         return self._inputs[:, :dimension].copy(), self._outputs[:, :dimension].copy()
 
 
+def _whole_lines(numbers: int) -> int:
+    """The next multiple of what fills a cache line; for paths, so that few lengths have code of their own."""
+    return math.ceil(numbers / _FLOATS_PER_LINE) * _FLOATS_PER_LINE
+
+
 def _padded(table: NDArray[Any]) -> NDArray[Any]:
     """The table with zero columns up to a full cache line; they stay zero in training."""
     rows, dimension = table.shape
-    width = math.ceil(dimension / _FLOATS_PER_LINE) * _FLOATS_PER_LINE
-    padded = np.zeros((rows, width), table.dtype)
+    padded = np.zeros((rows, _whole_lines(dimension)), table.dtype)
     padded[:, :dimension] = table
     return padded
 
