@@ -96,6 +96,16 @@ def test_evaluation_sets_can_be_a_users_own(project: Any, tokenizer: Tokenizer, 
     assert metrics["outliers"]["answered"] == 2
 
 
+def test_the_model_and_its_output_are_parameters(project: Any, tokenizer: Tokenizer) -> None:
+    training = {"model": "cbow", "output": "hierarchical_softmax"}
+    evaluation = {"similarity": NO_SETS, "analogies": None}
+    project.run("word2vec", params={"word2vec": {"training": training, "evaluation": evaluation}})
+    made_by = project.load("word_vectors").metadata["config"]
+    assert training.items() <= made_by.items()
+    # A window is one prediction, and there are as many as words that subsampling leaves.
+    assert 0 < project.load("word2vec_curves")[0]["pairs"] <= project.load("word_vectors").counts.sum()
+
+
 def test_a_wrong_parameter_is_named(project: Any, tokenizer: Tokenizer) -> None:
     with pytest.raises(Exception, match="dimension"):
         project.run("word2vec", params={"word2vec": {"training": {"dimension": "wide"}}})

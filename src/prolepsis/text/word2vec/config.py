@@ -49,7 +49,7 @@ class Word2VecConfig(BaseModel):
     window: PositiveInt = 5
     shrink_windows: bool = True
     negatives: PositiveInt = 5
-    noise_exponent: float = 0.75
+    noise_exponent: float = Field(default=0.75, ge=-2.0, le=2.0)
     targets_per: Literal["window", "pair"] = "window"
     cbow_gradient: Literal["word2vec", "exact"] = "word2vec"
     saturation: Literal["word2vec", "gensim"] = "word2vec"
