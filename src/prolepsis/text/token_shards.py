@@ -92,7 +92,7 @@ class TokenStream:
 
 
 def write_token_shards(directory: Path, stream: TokenStream) -> None:
-    """Writes the folder, whole or not at all, holding one batch of documents in memory at a time.
+    """Writes the folder, whole or not at all, holding what the stream holds of one part in memory.
 
     Finished parts wait beside it in a hidden folder until all are there: if the run is killed, the next one
     takes over those whose documents and tokenizer are the same, and encodes the others.
@@ -143,7 +143,7 @@ def write_token_shards(directory: Path, stream: TokenStream) -> None:
 def _key_of(folder: Path) -> str | None:
     try:
         return str(read_json(folder / _PART_FILE)["key"])
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError):  # not there, or damaged
         return None
 
 

@@ -517,6 +517,29 @@ def test_a_preset_is_a_list_of_filters_under_a_name(name: str) -> None:
     assert len(preset.filters) > 3
 
 
+def test_fineweb_is_its_published_order_with_the_published_thresholds() -> None:
+    filters = IngestionConfig.model_validate({"filters": "fineweb"}).filters
+
+    # datatrove's examples/fineweb.py; exact duplicates are a cheap first step of near ones.
+    assert [choice.plugin for choice in filters] == [
+        *("language", "gopher_repetition", "gopher_quality", "c4", "fineweb"),
+        *("exact_duplicates", "near_duplicates", "pii"),
+    ]
+    changed = {choice.plugin: choice.config for choice in filters if choice.config}
+    assert changed == {"c4": {"require_sentence_end": False}}
+
+
+def test_chinese_prose_passes_the_filters_of_fineweb(tmp_path: Path) -> None:
+    line = "今天天气很好，我和朋友们一起去公园散步。我们看见许多孩子在湖边放风筝，老人们在树下下棋。"
+    other = "晚上我们在一家小饭馆吃饭，老板给我们讲了这座城市的历史。回家的路上下起了小雨，大家都很高兴。"
+    write_jsonl(
+        tmp_path / "a.jsonl",
+        "\n".join([line, other, "明天我想去图书馆借几本关于中国历史的书，然后回家写作业。"]),
+    )
+
+    assert kept(ingest(tmp_path, *PRESETS["fineweb"]))["language"].to_list() == ["zh"]
+
+
 def test_an_unknown_preset_is_answered_with_those_there_are() -> None:
     with pytest.raises(ValidationError, match="there is no preset 'fine_web'; there are books, fineweb"):
         IngestionConfig.model_validate({"filters": "fine_web"})

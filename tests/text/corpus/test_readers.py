@@ -724,6 +724,7 @@ def test_a_selector_that_is_none_is_refused_before_anything_is_read() -> None:
     ("name", "content", "keys"),
     [
         ("a.jsonl", b'{"id": "2", "text": "x"}\n{"text": "y"}\n', ["2", "line 2"]),
+        ("a.jsonl", b'{"text": "x"}\n{"id": "1", "text": "y"}\n', ["1", "id 1"]),
         ("a.csv", b"id,text\n3,x\n,y\n", ["3", "line 3"]),
     ],
 )

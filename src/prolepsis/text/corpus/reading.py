@@ -37,7 +37,15 @@ REFUSED = "refused"
 """
 
 # What opening, decompressing and parsing a damaged file may raise besides BadFileError.
-_UNREADABLE = (OSError, EOFError, UnicodeError, zlib.error, lzma.LZMAError, pa.ArrowException)
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    lzma.LZMAError,
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from prolepsis.text.corpus.filtering import DocumentFilter
 from prolepsis.text.corpus.filters.rules import LINE_END, Rule, apply_rules
 from prolepsis.text.corpus.filters.tokens import ENDS_SENTENCE, IS_PUNCTUATION, Tokens, tokenize
+from prolepsis.text.corpus.words import UNSPACED_LANGUAGES
 
 POLICY_PHRASES = [
     "terms of use",
@@ -30,7 +31,7 @@ class C4Config(BaseModel):
     """How a sentence may end; three full stops are no end. Other scripts, and typographic quotation marks,
     need more than the published list."""
     min_words_per_line: int = Field(default=3, ge=0)
-    """Shorter lines are removed."""
+    """Shorter lines are removed. Not asked of languages written without spaces, nor is the next."""
     max_word_length: int = Field(default=1000, ge=1)
     """A line with a longer word is removed."""
     min_sentences: int = Field(default=5, ge=1)
@@ -53,7 +54,7 @@ class C4Filter(DocumentFilter):
 
     def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
         column = pl.col
-        lines = self._lines(documents["text"])
+        lines = self._lines(documents)
         summary = (
             lines.group_by("row", maintain_order=True)
             .agg(
@@ -79,7 +80,7 @@ class C4Filter(DocumentFilter):
         rewritten = pl.when(column("reason").is_null()).then(summary["kept_text"]).otherwise(column("text"))
         return judged.with_columns(text=rewritten)
 
-    def _lines(self, texts: pl.Series) -> pl.DataFrame:
+    def _lines(self, documents: pl.DataFrame) -> pl.DataFrame:
         """A row per line: the document's row, the line without citations, and what the rules say of it."""
         config = self._config
         line = pl.col("line")
@@ -88,16 +89,17 @@ class C4Filter(DocumentFilter):
             is_sentence = pl.any_horizontal(line.str.ends_with(end) for end in config.sentence_ends)
             is_sentence &= ~line.str.ends_with("...")
         lower = line.str.to_lowercase()
+        # Where no spaces part words, their number and length say nothing.
+        few_words = line.str.count_matches(r"\S+") < config.min_words_per_line
+        ill_worded = ~pl.col("language").is_in(UNSPACED_LANGUAGES) & (few_words | self._has_long_word())
         return (
-            texts.str.replace_all(LINE_END, "\n")
-            .str.split("\n")
-            .to_frame("line")
+            documents.select("language", line=pl.col("text").str.replace_all(LINE_END, "\n").str.split("\n"))
             .with_row_index("row")
             .explode("line", empty_as_null=True)
             .with_row_index("number")
             .with_columns(line.str.strip_chars())
             .with_columns(
-                fits=(line.str.count_matches(r"\S+") >= config.min_words_per_line) & ~self._has_long_word(),
+                fits=~ill_worded,
                 line=line.str.replace_all(_CITATION, ""),
             )
             .with_columns(plain=pl.col("fits") & is_sentence, lower=lower)

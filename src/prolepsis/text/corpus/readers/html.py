@@ -56,7 +56,8 @@ class HtmlReaderConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     selector: str | None = None
-    """A CSS selector (`article`); each element that it matches is a document. Without it the page is one:
+    """A CSS selector (`article`); each element that it matches is a document, and a page without one is a bad
+    file. Without a selector the page is a document:
     what is left of it without navigation, forms, lists of links and other furniture."""
 
     @field_validator("selector")
@@ -94,7 +95,10 @@ class HtmlReader(CorpusReader):
             yield from batches(self._selected(source, self._selector))
 
     def _selected(self, source: str, selector: str) -> Iterator[Document]:
-        for number, element in enumerate(_parsed(source).css(selector), start=1):
+        found = _parsed(source).css(selector)
+        if not found:
+            raise BadFileError(f"Nothing in the page matches the selector {selector!r}.")
+        for number, element in enumerate(found, start=1):
             text = "\n".join(block.text for block in _blocks(element, frozenset()))
             yield element.attributes.get("id") or str(number), text
 

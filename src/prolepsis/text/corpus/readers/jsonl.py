@@ -35,12 +35,17 @@ class JsonLinesReader(CorpusReader):
 
     def _documents(self, stream: BinaryIO, max_document_bytes: int) -> Iterator[Document]:
         has_ids = False
+        last_number = 0
         for number, line in text_lines(stream, max_document_bytes):
             if line.strip():
                 key, text = self._document(number, line)
-                has_ids |= key is not None
-                if key is None:  # where lines have ids, a number alone could be the id of another
+                # Where some lines have ids and others do not, a number alone could be either.
+                if key is None:
                     key = f"line {number}" if has_ids else str(number)
+                    last_number = last_number if has_ids else number
+                else:
+                    has_ids = True
+                    key = f"id {key}" if _is_number_up_to(key, last_number) else key
                 yield key, text
 
     def _document(self, number: int, line: str) -> tuple[str | None, str | None]:
@@ -64,6 +69,10 @@ class JsonLinesReader(CorpusReader):
         key = record.get(self._config.id_key)
         usable = isinstance(key, str | int) and _encodable(str(key))
         return str(key) if usable else None, text
+
+
+def _is_number_up_to(key: str, last: int) -> bool:
+    return key.isdecimal() and len(key) <= len(str(last)) and int(key) <= last
 
 
 def _json_type(value: object) -> str:
