@@ -5,9 +5,9 @@
 TEXT.parquet has a column `text`; the texts are cut into documents of about 3.4 kB, a tenth of which come once
 more with another end. PYTHON is the interpreter of an environment with `datatrove[processing]==0.10.1`, spacy
 and orjson; it gets the first `--peer-documents` of them, and rates are compared. All figures are CPU seconds
-of one thread, without imports and compilation, but for the last line, which is wall time and wants an idle
-machine. The filters one by one, and how often both decide alike, are in `datatrove_filters.py`; the
-tokenizers in `tokenizers.py`.
+of one thread, but for the last line, which is wall time and wants an idle machine; imports are left out on
+both sides, compilation on ours, and writing Parquet. The filters one by one, and how often both decide alike,
+are in `datatrove_filters.py`; the tokenizers in `tokenization.py`; memory in `large_corpus.py`.
 """
 
 import argparse
