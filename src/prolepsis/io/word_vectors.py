@@ -14,7 +14,7 @@ _PREVIEW_WORDS = 20
 
 
 class WordVectorsDataset(LocalDataset["WordVectors", "WordVectors"]):
-    """Vectors as safetensors and in word2vec's text format, their vocabulary, and what made them.
+    """Vectors as safetensors and in word2vec's text and binary formats, their vocabulary, and what made them.
 
     ```yaml
     word_vectors:
@@ -40,4 +40,4 @@ class WordVectorsDataset(LocalDataset["WordVectors", "WordVectors"]):
         return previews.table(self.load().profile().head(_PREVIEW_WORDS))
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._path.as_posix(), "format": "safetensors, word2vec text"}
+        return {"filepath": self._path.as_posix(), "format": "safetensors, word2vec text and binary"}
