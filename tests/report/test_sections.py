@@ -51,7 +51,7 @@ def test_the_corpus_shows_what_each_step_dropped_of_each_language_and_source(
 ) -> None:
     languages, sources = blocks(by_name["corpus"], Table)[1:3]
     assert languages.columns == (
-        *("language", "documents", "language", "gopher quality", "exact duplicates", "near duplicates"),
+        *("by language", "documents", "language", "gopher quality", "exact duplicates", "near duplicates"),
         "kept",
     )
     assert rows(languages) == [

@@ -70,7 +70,7 @@ def describe_corpus(
 def _examples_table(examples: pl.DataFrame) -> Table:
     """A few of the dropped documents of every reason."""
     shown = examples.group_by("filter", "reason", maintain_order=True).head(_EXAMPLES_PER_REASON)
-    return f.table(shown.select("filter", "reason", "score", "language", "source", "excerpt"))
+    return f.table(shown.select("filter", "reason", "score", "excerpt", "language", "source"))
 
 
 def _waterfalls_of(waterfalls: pl.DataFrame, by: str) -> Details:
@@ -95,7 +95,8 @@ def _waterfalls_of(waterfalls: pl.DataFrame, by: str) -> Details:
                 Cell(f.percent(after / max(before, 1)), share=after / max(before, 1)),
             )
         )
-    columns = (by, "documents", *(f.words(name) for name in steps.values()), "kept")
+    # A step may be named as the groups are: "language".
+    columns = (f"by {by}", "documents", *(f.words(name) for name in steps.values()), "kept")
     left_out = own["group"].n_unique() - len(groups)
     note = f" The {left_out} smaller ones are not shown." if left_out else ""
     caption = f"The share of documents that each step dropped, by {by}.{note}"

@@ -35,14 +35,15 @@ def evaluate_tokenizer(documents: pl.LazyFrame, tokenizer: Any) -> tuple[dict[st
     """Measures the tokenizer on the validation split, which it has not seen.
 
     Returns:
-        The figures for all languages together, and the table with a row for each language.
+        The figures for all languages together (parity is one between languages), and the table with a row for
+        each language.
     """
     from prolepsis.text.tokenizers.evaluation import evaluate
 
     table = evaluate(tokenizer, _validation_batches(documents))
     overall = table.row(0, named=True)
     metrics = {"vocabulary_size": tokenizer.vocabulary_size} | {
-        name: value for name, value in overall.items() if name != "language"
+        name: value for name, value in overall.items() if name not in ("language", "parity")
     }
     return metrics, table
 
