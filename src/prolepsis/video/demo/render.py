@@ -117,7 +117,11 @@ def render_videos(
 
 
 def render_video(video: DemoVideo, config: DemoVideoConfig) -> bytes:
-    """One video as an H.264 mp4."""
+    """One video as an H.264 mp4.
+
+    The pictures are always the same. The encoder's bytes are too in processes of `render_videos`, which do
+    nothing else; in one that does much else they have been seen to differ.
+    """
     import av
 
     # All pictures come before the first is encoded: an encoder at work in between changes what the renderer
