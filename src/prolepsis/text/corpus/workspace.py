@@ -53,8 +53,9 @@ class Workspace:
         self.directory.mkdir(exist_ok=True)
 
     def __del__(self) -> None:
-        if getattr(self, "_lock", None) is not None:
-            self._lock.release(force=True)  # type: ignore[union-attr]  # it is not None
+        lock: FileLock | None = getattr(self, "_lock", None)  # absent where making this failed
+        if lock is not None:
+            lock.release(force=True)
 
     def read(self, task: int) -> Path:
         """What was read of a group of files."""
