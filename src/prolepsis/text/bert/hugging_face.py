@@ -21,7 +21,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, read_json, write_json
 from prolepsis.plugins import describe_validation_error
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.model import BertForPretraining
+from prolepsis.text.bert.model import BertEncoder, BertForPretraining
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.training.saved_model import SavedModel
 
@@ -78,6 +78,11 @@ class PretrainedBert:
     model: BertForPretraining
     tokenizer: Tokenizer
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def encoder(self) -> BertEncoder:
+        """What gives a text's vectors."""
+        return self.model.encoder
 
     def save(self, directory: Path) -> None:
         """Writes the folder, whole or not at all."""
