@@ -38,13 +38,20 @@ def test_gensim_loads_both_formats_with_the_same_numbers(
     np.testing.assert_array_equal(keyed.vectors, vectors.vectors)
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "other_vocabulary"])
+def test_before_a_training_there_are_no_vectors(tmp_path: Path) -> None:
+    with pytest.raises(ProlepsisError, match="No word vectors have been trained") as caught:
+        WordVectors.load(tmp_path / "vectors")
+    assert "kedro run --pipelines word2vec" in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["emptied", "truncated", "other_vocabulary"])
 def test_a_folder_that_holds_no_vectors_is_a_message(
     tmp_path: Path, vectors: WordVectors, damage: str
 ) -> None:
     folder = tmp_path / "vectors"
-    if damage != "missing":
-        vectors.save(folder)
+    vectors.save(folder)
+    if damage == "emptied":
+        (folder / "vectors.safetensors").unlink()
     if damage == "truncated":
         content = (folder / "vectors.safetensors").read_bytes()
         (folder / "vectors.safetensors").write_bytes(content[:-8])
@@ -54,6 +61,18 @@ def test_a_folder_that_holds_no_vectors_is_a_message(
         (tmp_path / "half" / "vocabulary.parquet").replace(folder / "vocabulary.parquet")
     with pytest.raises(ProlepsisError, match="not word vectors"):
         WordVectors.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered"), [("RIVER", "river"), ("rivr", "river"), ("ete", None), ("ing", None)]
+)
+def test_an_unknown_word_is_answered_with_the_nearest_whole_word(
+    vectors: WordVectors, asked: str, offered: str | None
+) -> None:
+    assert vectors.nearest_spelling(asked) == offered
+    with pytest.raises(ProlepsisError, match=f"The word {asked!r} has no vector") as caught:
+        vectors.neighbours(asked)
+    assert caught.value.message.endswith(f"Did you mean {offered!r}?" if offered else "no vector.")
 
 
 def test_names_have_no_white_space_and_are_unique() -> None:

@@ -11,6 +11,7 @@ vectors.bin           word2vec's binary format, which is read many times as fast
 [('valley', 0.74), ('rivers', 0.73), ('tributary', 0.71)]
 """
 
+import difflib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from prolepsis.files import atomic_directory, read_json, write_json
 
 _VECTORS, _VOCABULARY, _CONFIG = "vectors.safetensors", "vocabulary.parquet", "config.json"
 _TEXT, _BINARY = "vectors.txt", "vectors.bin"
+_LEAST_LIKENESS = 0.6  # of a spelling that is offered; difflib's measure, 1 for equal words
 _VOCABULARY_SCHEMA = {"word": pl.String, "count": pl.Int64, "language": pl.String}
 
 
@@ -96,10 +98,19 @@ class WordVectors:
         length = max(float(np.linalg.norm(point)), float(np.finfo(np.float32).tiny))
         return self._nearest(point / np.float32(length), rows, count)
 
+    def nearest_spelling(self, word: str) -> str | None:
+        """The whole word that is written most like `word`; one that differs in case only comes first."""
+        whole = [known for known, is_whole in zip(self.words, self.is_whole_word, strict=True) if is_whole]
+        folded = word.casefold()
+        same = next((known for known in whole if known.casefold() == folded), None)
+        near = difflib.get_close_matches(word, whole, n=1, cutoff=_LEAST_LIKENESS)
+        return same or next(iter(near), None)
+
     def _row(self, word: str) -> int:
         if word not in self.rows:
+            near = self.nearest_spelling(word)
             raise ProlepsisError(
-                f"The word {word!r} has no vector.",
+                f"The word {word!r} has no vector." + (f" Did you mean {near!r}?" if near else ""),
                 remedy="it is too rare or split by the tokenizer: lower min_count, or enlarge its vocabulary",
             )
         return self.rows[word]
@@ -138,6 +149,12 @@ class WordVectors:
     @classmethod
     def load(cls, directory: Path) -> "WordVectors":
         """Reads a folder that `save` wrote; raises ProlepsisError if it is not one."""
+        if not directory.exists():
+            raise ProlepsisError(
+                "No word vectors have been trained.",
+                where=directory,
+                remedy="Run 'kedro run --pipelines word2vec'.",
+            )
         try:
             vectors = load_file(directory / _VECTORS)["vectors"]
             vocabulary = pl.read_parquet(directory / _VOCABULARY)
