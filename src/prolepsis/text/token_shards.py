@@ -34,7 +34,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, fingerprint, read_json, sha256_file, write_json
 
 META_FILE = "meta.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _PART_FILE = "part.json"
 
@@ -59,6 +59,7 @@ class TokenizedDocuments:
         languages: their languages `[N]`, None where unknown.
         tokens: the ids of each.
         sentence_starts: for each, the rising token positions where a sentence starts; empty for no tokens.
+        num_bytes: of all their text in UTF-8, or None where only the tokens are known.
     """
 
     split: str
@@ -66,6 +67,7 @@ class TokenizedDocuments:
     languages: Sequence[str | None]
     tokens: Sequence[NDArray[np.integer[Any]]]
     sentence_starts: Sequence[NDArray[np.integer[Any]]]
+    num_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,7 @@ class _ShardWriter:
         self._num_documents = 0
         self._num_sentences = 0
         self._largest_id = -1
+        self._num_bytes: int | None = 0
         self.num_tokens = 0
 
     def write(self, batch: TokenizedDocuments) -> None:
@@ -219,6 +222,8 @@ class _ShardWriter:
         self.num_tokens += len(flat)
         self._num_documents += len(batch.ids)
         self._num_sentences += sum(map(len, starts))
+        if self._num_bytes is not None:
+            self._num_bytes = None if batch.num_bytes is None else self._num_bytes + batch.num_bytes
 
     def close(self) -> None:
         self._file.close()
@@ -231,6 +236,7 @@ class _ShardWriter:
             "num_documents": self._num_documents,
             "num_tokens": self.num_tokens,
             "num_sentences": self._num_sentences,
+            "num_bytes": self._num_bytes,
             "largest_id": self._largest_id,
             "tokens": _describe_file(self._tokens_path, self._digest.hexdigest()),
             "index": _describe_file(self._index_path, sha256_file(self._index_path)),
@@ -322,6 +328,12 @@ class TokenSplit:
     @cached_property
     def num_tokens(self) -> int:
         return sum(shard.num_tokens for shard in self.shards)
+
+    @property
+    def num_bytes(self) -> int | None:
+        """Bytes of the text that was encoded, in UTF-8, or None if that was not noted."""
+        counts = [shard.description["num_bytes"] for shard in self.shards]
+        return None if None in counts else sum(counts)
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:

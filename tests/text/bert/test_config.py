@@ -8,13 +8,33 @@ from prolepsis.text.bert.config import BertConfig
 def test_the_defaults_are_bert_base() -> None:
     transformers = pytest.importorskip("transformers")
     theirs = transformers.BertConfig()
-    for name, value in BertConfig().model_dump().items():
+    config = BertConfig().model_dump()
+    forms = {
+        "gated_feed_forward": False,
+        "norm_first": False,
+        "embedding_size": None,
+        "num_hidden_groups": None,
+    }
+    forms |= {"position_embedding_type": "absolute", "rotary_base": 10_000.0}
+    assert {name: config.pop(name) for name in forms} == forms
+    for name, value in config.items():
         assert getattr(theirs, name) == value, name
 
 
 def test_the_hidden_size_must_be_a_multiple_of_the_heads() -> None:
     with pytest.raises(ValidationError, match=r"hidden_size \(10\) must be a multiple .*\(3\)"):
         BertConfig(hidden_size=10, num_attention_heads=3)
+
+
+def test_layers_are_shared_in_groups_of_one_size() -> None:
+    assert BertConfig(num_hidden_groups=3).num_layer_groups == 3
+    with pytest.raises(ValidationError, match=r"num_hidden_layers \(12\) must be a multiple .*\(5\)"):
+        BertConfig(num_hidden_groups=5)
+
+
+def test_rotary_positions_need_heads_of_even_size() -> None:
+    with pytest.raises(ValidationError, match=r"\(5\) must be even"):
+        BertConfig(hidden_size=10, num_attention_heads=2, position_embedding_type="rotary")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from prolepsis.errors import ProlepsisError
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.hugging_face import PretrainedBert, load_hugging_face
-from prolepsis.text.bert.model import BertForPretraining, block_attention_mask
+from prolepsis.text.bert.attention import block_attention_mask
+from prolepsis.text.bert.heads import BertForPretraining
 from prolepsis.text.tokenizers import Tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -19,13 +20,13 @@ transformers = pytest.importorskip("transformers")
 def folder(tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig) -> Path:
     torch.manual_seed(0)
     model = BertForPretraining(small_config).eval()
-    torch.nn.init.normal_(model.masked_bias)
-    torch.nn.init.normal_(model.next_sentence.bias)
+    torch.nn.init.normal_(model.masked_tokens.bias)
+    torch.nn.init.normal_(model.sentence_pairs.classifier.bias)
     for module in model.modules():
         if isinstance(module, torch.nn.LayerNorm):
             torch.nn.init.normal_(module.weight)
             torch.nn.init.normal_(module.bias)
-    PretrainedBert(model, tokenizer, {"seed": 0}).save(tmp_path / "bert")
+    PretrainedBert.of(model, tokenizer, {"seed": 0}).save(tmp_path / "bert")
     return tmp_path / "bert"
 
 
@@ -37,7 +38,7 @@ def outputs(
     real = places < torch.tensor(lengths)[:, None]
     with torch.no_grad():
         hidden = model.encoder(tokens, types, places.expand_as(tokens), block_attention_mask(real.long() - 1))
-        return [model.masked_logits(hidden), model.next_sentence_logits(hidden[:, 0]), real]
+        return [model.masked_logits(hidden), model.sentence_pairs(hidden[:, 0]), real]
 
 
 def assert_same_outputs(ours: BertForPretraining, theirs: transformers.BertForPreTraining) -> None:
@@ -86,12 +87,12 @@ def test_the_tokenizer_frames_pairs_as_the_model_was_trained_to_see_them(
 
 def test_what_was_saved_comes_back(folder: Path, tokenizer: Tokenizer, small_config: BertConfig) -> None:
     loaded = PretrainedBert.load(folder)
-    assert loaded.model.config == small_config
+    assert loaded.config == small_config
     assert loaded.tokenizer == tokenizer
     assert loaded.metadata == {"seed": 0}
-    assert not loaded.model.training
+    assert not loaded.encoder.training
     profile = loaded.profile()
-    assert profile["num_elements"].sum() == sum(p.numel() for p in loaded.model.parameters())
+    assert profile["num_elements"].sum() == sum(p.numel() for p in loaded.pretraining_model().parameters())
     assert profile["finite"].all()
 
 
@@ -99,7 +100,7 @@ def test_a_loaded_model_can_be_trained_further(folder: Path) -> None:
     model = load_hugging_face(folder)
     assert all(parameter.requires_grad for parameter in model.parameters())
     model.masked_logits(torch.randn(2, model.config.hidden_size)).sum().backward()
-    assert model.encoder.token_embeddings.weight.grad is not None
+    assert model.encoder.embeddings.tokens.weight.grad is not None
 
 
 def test_the_names_of_the_oldest_folders_are_understood(folder: Path) -> None:
@@ -141,18 +142,17 @@ def test_a_truncated_file_of_weights_is_refused(folder: Path) -> None:
 
 def test_missing_and_unknown_tensors_are_named(folder: Path) -> None:
     stored = load_file(folder / "model.safetensors")
-    stored["classifier.weight"] = stored.pop("cls.seq_relationship.weight")
+    stored["bert.embeddings.LayerNorm.scale"] = stored.pop("bert.embeddings.LayerNorm.weight")
     save_file(stored, folder / "model.safetensors")
-    with pytest.raises(
-        ProlepsisError, match=r"missing: cls.seq_relationship.weight; unknown: classifier.weight"
-    ):
+    message = r"missing: bert.embeddings.LayerNorm.weight; unknown: bert.embeddings.LayerNorm.scale"
+    with pytest.raises(ProlepsisError, match=message):
         load_hugging_face(folder)
 
 
 def test_sizes_that_contradict_the_configuration_are_refused(folder: Path) -> None:
     change_config(folder, intermediate_size=48)
     with pytest.raises(
-        ProlepsisError, match=r"sizes that config.json gives: encoder.layers.0.contract.weight"
+        ProlepsisError, match=r"sizes that config.json gives: encoder.layers.0.feed_forward.contract.weight"
     ):
         load_hugging_face(folder)
 
@@ -160,8 +160,8 @@ def test_sizes_that_contradict_the_configuration_are_refused(folder: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_act": "relu"}, '"hidden_act": "relu"'),
-        ({"model_type": "roberta"}, '"model_type": "roberta"'),
+        ({"hidden_act": "relu"}, "hidden_act"),
+        ({"model_type": "roberta"}, "'roberta'"),
         ({"position_embedding_type": "relative_key"}, "relative_key"),
         ({"num_attention_heads": 3}, "must be a multiple"),
         ({"hidden_size": "wide"}, "hidden_size"),
@@ -181,10 +181,98 @@ def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
         load_hugging_face(tmp_path)
 
 
-def test_a_folder_of_transformers_alone_is_not_a_pipelines_model(folder: Path) -> None:
-    (folder / "prolepsis.json").unlink()
-    with pytest.raises(ProlepsisError, match="not a model that the pipeline 'bert' wrote"):
-        PretrainedBert.load(folder)
+@pytest.mark.parametrize("name", ["BertForMaskedLM", "BertModel", "BertForSequenceClassification"])
+def test_the_encoder_of_any_bert_of_transformers_loads(folder: Path, tmp_path: Path, name: str) -> None:
+    theirs = getattr(transformers, name).from_pretrained(folder).eval()
+    theirs.save_pretrained(tmp_path / "theirs")
+    transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "theirs")
+    loaded = PretrainedBert.load(tmp_path / "theirs")
+    original = PretrainedBert.load(folder)
+    assert loaded.tokenizer.special_ids == original.tokenizer.special_ids
+    for ours, expected in zip(loaded.encoder.parameters(), original.encoder.parameters(), strict=True):
+        assert torch.equal(ours, expected)
+    texts = ["The cat sat on a mat", "seven large dogs"]
+    for ids, expected_ids in zip(
+        loaded.tokenizer.encode_batch(texts), original.tokenizer.encode_batch(texts), strict=True
+    ):
+        np.testing.assert_array_equal(ids, expected_ids)
+
+
+def test_a_model_without_the_heads_says_which_it_has(folder: Path) -> None:
+    weights = {
+        name: tensor
+        for name, tensor in load_file(folder / "model.safetensors").items()
+        if not name.startswith("cls.predictions")
+    }
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(ProlepsisError, match="heads that it has: sentence_pairs"):
+        load_hugging_face(folder)
+
+
+SHAPES = {
+    "BertForMaskedLM": {},
+    "AlbertForPreTraining": {"embedding_size": 8, "num_hidden_groups": 1, "hidden_act": "gelu_new"},
+    "AlbertForMaskedLM": {"embedding_size": 16, "num_hidden_layers": 4, "num_hidden_groups": 2},
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_transformers_computes_the_other_shapes_alike(
+    name: str, tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
+) -> None:
+    config = small_config.model_copy(update=SHAPES[name])
+    model = filled(BertForPretraining(config, with_sentence_pairs="PreTraining" in name))
+    PretrainedBert.of(model, tokenizer).save(tmp_path / "ours")
+    assert json.loads((tmp_path / "ours" / "config.json").read_text())["architectures"] == [name]
+    theirs, info = getattr(transformers, name).from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info.values())
+    theirs.eval().save_pretrained(tmp_path / "theirs")
+    transformers.AutoTokenizer.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    back = PretrainedBert.load(tmp_path / "theirs")
+    assert back.config == config
+    for ours in (PretrainedBert.load(tmp_path / "ours"), back):
+        tokens = torch.randint(0, config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(1))
+        positions = torch.arange(9).expand(2, 9)
+        with torch.no_grad():
+            whole = ours.pretraining_model()
+            hidden = whole.encoder(tokens, torch.zeros_like(tokens), positions)
+            expected = theirs(input_ids=tokens)
+        logits = getattr(expected, "prediction_logits", getattr(expected, "logits", None))
+        assert float(logits.std()) > 0.1
+        torch.testing.assert_close(whole.masked_logits(hidden), logits, rtol=1e-5, atol=1e-5)
+        if whole.sentence_pairs is not None:
+            torch.testing.assert_close(whole.sentence_pairs(hidden[:, 0]), expected.sop_logits)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"norm_first": True},
+        {"position_embedding_type": "rotary"},
+        {"gated_feed_forward": True, "hidden_act": "silu"},
+        {"num_hidden_groups": 1},
+    ],
+)
+def test_a_shape_that_transformers_does_not_know_comes_back_too(
+    form: dict[str, object], tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
+) -> None:
+    config = small_config.model_copy(update=form)
+    model = filled(BertForPretraining(config))
+    PretrainedBert.of(model, tokenizer).save(tmp_path / "bert")
+    loaded = PretrainedBert.load(tmp_path / "bert")
+    assert loaded.config == config
+    for name, tensor in loaded.pretraining_model().state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+
+
+def filled(model: BertForPretraining) -> BertForPretraining:
+    """Biases and norms too are no longer what they are in every untrained model."""
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.normal_(generator=generator)
+    return model.eval()
 
 
 def test_saving_again_replaces_the_folder_as_a_whole(folder: Path) -> None:
@@ -193,9 +281,8 @@ def test_saving_again_replaces_the_folder_as_a_whole(folder: Path) -> None:
     model.save(folder)
     assert not (folder / "left_over.txt").exists()
     assert not [path for path in folder.parent.iterdir() if path != folder]
-    np.testing.assert_array_equal(
-        PretrainedBert.load(folder).model.masked_bias.detach(), model.model.masked_bias.detach()
-    )
+    again = PretrainedBert.load(folder)
+    assert torch.equal(again.weights["masked_tokens.bias"], model.weights["masked_tokens.bias"])
 
 
 def change_config(folder: Path, **changes: object) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -10,11 +11,8 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.plugins import PluginChoice, load
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.masking import num_predictions
-from prolepsis.text.bert.objectives.mlm_nsp import (
-    MaskedLanguageModelNextSentence,
-    MaskedPairsBatch,
-    MaskedPairsPlan,
-)
+from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence
+from prolepsis.text.bert.packed import MaskedBatch, PackedPlan
 from prolepsis.text.token_shards import TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
@@ -34,7 +32,7 @@ def objective(tokenizer: Tokenizer) -> MaskedLanguageModelNextSentence:
 
 
 @pytest.fixture
-def plan(objective: MaskedLanguageModelNextSentence, split: TokenSplit) -> MaskedPairsPlan:
+def plan(objective: MaskedLanguageModelNextSentence, split: TokenSplit) -> PackedPlan:
     return objective.plan(split, seed=3, pass_index=0)
 
 
@@ -47,16 +45,16 @@ def test_it_is_found_by_its_name() -> None:
         Objective(plugin="mlm_nsp", config={"max_lenght": 128})
 
 
-def test_a_pass_has_every_example_once_and_rows_in_random_order(plan: MaskedPairsPlan) -> None:
+def test_a_pass_has_every_example_once_and_rows_in_random_order(plan: PackedPlan) -> None:
     whole = plan.batch(np.arange(len(plan)))
-    assert len(whole.first_positions) == len(plan.pairs)
-    assert whole.num_real_tokens == plan.num_real_tokens == plan.pairs.lengths.sum()
+    assert len(whole.first_positions) == len(plan.examples.pairs)
+    assert whole.num_real_tokens == plan.num_real_tokens == plan.examples.pairs.lengths.sum()
     assert sorted(plan.order) == list(range(len(plan)))
     assert plan.order.tolist() != sorted(plan.order)
 
 
 def test_rows_hold_framed_segments_with_types_and_positions_of_their_own(
-    plan: MaskedPairsPlan, tokenizer: Tokenizer
+    plan: PackedPlan, tokenizer: Tokenizer
 ) -> None:
     rows = np.arange(len(plan))
     batch, original = plan.batch(rows), unmasked(plan.batch(rows))
@@ -77,10 +75,12 @@ def test_rows_hold_framed_segments_with_types_and_positions_of_their_own(
 
 
 def test_the_hidden_tokens_are_as_many_as_berts_rule_says_and_never_special(
-    plan: MaskedPairsPlan, tokenizer: Tokenizer
+    plan: PackedPlan, tokenizer: Tokenizer
 ) -> None:
     batch = plan.batch(np.arange(len(plan)))
-    assert len(batch.masked_positions) == sum(num_predictions(n, 0.15, 20) for n in plan.pairs.lengths)
+    assert len(batch.masked_positions) == sum(
+        num_predictions(n, 0.15, 20) for n in plan.examples.pairs.lengths
+    )
     assert len(set(batch.masked_positions.tolist())) == len(batch.masked_positions)
     special = {tokenizer.special_ids[part] for part in ("cls", "sep", "pad")}
     assert not special & set(batch.masked_targets.tolist())
@@ -88,19 +88,33 @@ def test_the_hidden_tokens_are_as_many_as_berts_rule_says_and_never_special(
     assert 0.75 < float(masked.float().mean()) < 0.85
 
 
-def test_the_targets_and_labels_are_those_of_the_examples(plan: MaskedPairsPlan, split: TokenSplit) -> None:
+def test_the_targets_and_labels_are_those_of_the_examples(plan: PackedPlan, split: TokenSplit) -> None:
     rows = np.array([4, 0, 9])
     batch = plan.batch(rows)
     expected = [example for row in rows for example in plan.packed.row(plan.order[row])]
-    labels = [int(plan.pairs.is_random_next[example]) for example in expected]
-    assert batch.is_random_next.tolist() == labels
+    labels = [int(plan.examples.pairs.label[example]) for example in expected]
+    assert batch.labels.tolist() == labels
     flat = unmasked(batch).flatten()
     for example, first in zip(expected, batch.first_positions.tolist(), strict=True):
-        tokens, _ = plan.example(int(example))
+        tokens = plan.examples[int(example)].token_ids
         assert flat[first : first + len(tokens)].tolist() == tokens.tolist()
-        document = split.document(int(plan.pairs.document_a[example]))
-        a = document[plan.pairs.start_a[example] : plan.pairs.stop_a[example]]
+        document = split.document(int(plan.examples.pairs.document_a[example]))
+        a = document[plan.examples.pairs.start_a[example] : plan.examples.pairs.stop_a[example]]
         assert tokens[1 : 1 + len(a)].tolist() == a.tolist()
+
+
+def test_static_duplicates_are_taken_in_turn(
+    objective: MaskedLanguageModelNextSentence, tokenizer: Tokenizer, split: TokenSplit
+) -> None:
+    config = objective.config.model_copy(update={"dupe_factor": 3})
+    static = MaskedLanguageModelNextSentence(config, tokenizer)
+
+    def first_row(chosen: MaskedLanguageModelNextSentence, pass_index: int) -> list[int]:
+        tokens: list[int] = chosen.plan(split, 3, pass_index).batch(np.array([0])).token_ids[0].tolist()
+        return tokens
+
+    assert [first_row(static, i) for i in range(3)] == [first_row(objective, i) for i in range(3)]
+    assert first_row(static, 4) == first_row(objective, 1) != first_row(objective, 4)
 
 
 def test_a_row_is_the_same_whenever_and_in_whatever_batch_it_is_made(
@@ -119,7 +133,7 @@ def test_each_pass_hides_other_tokens_of_the_same_example(
     objective: MaskedLanguageModelNextSentence, split: TokenSplit
 ) -> None:
     first = objective.plan(split, 3, 0)
-    again = MaskedPairsPlan(objective, split, first.pairs, first.packed, first.order, 3, 1)
+    again = replace(first, pass_index=1)
     rows = np.arange(len(first))
     assert torch.equal(unmasked(first.batch(rows)), unmasked(again.batch(rows)))
     shared = set(first.batch(rows).masked_positions.tolist()) & set(
@@ -134,7 +148,11 @@ def test_the_output_bias_starts_as_told(
 ) -> None:
     config = MaskedLanguageModelNextSentence.Config(max_length=LENGTH, output_bias=output_bias)
     counts = np.arange(1, tokenizer.vocabulary_size + 1)
-    bias = MaskedLanguageModelNextSentence(config, tokenizer).build_model(small_config, counts).masked_bias
+    bias = (
+        MaskedLanguageModelNextSentence(config, tokenizer)
+        .build_model(small_config, counts)
+        .masked_tokens.bias
+    )
     if output_bias == "zeros":
         assert not bias.any()
     else:
@@ -146,7 +164,7 @@ def test_the_paper_starts_the_output_bias_at_zeros(objective: MaskedLanguageMode
 
 
 def test_losses_and_accuracies_are_those_of_the_whole_output(
-    objective: MaskedLanguageModelNextSentence, plan: MaskedPairsPlan, small_config: BertConfig
+    objective: MaskedLanguageModelNextSentence, plan: PackedPlan, small_config: BertConfig
 ) -> None:
     torch.manual_seed(0)
     model = objective.build_model(small_config, np.ones(5, np.int64)).eval()
@@ -163,17 +181,17 @@ def test_losses_and_accuracies_are_those_of_the_whole_output(
     right = (scores.argmax(-1) == labels).sum()
     assert int(measures.others["masked_accuracy"].total) == int(right)
 
-    following = model.next_sentence_logits(hidden.flatten(0, 1)[batch.first_positions])
-    expected = functional.cross_entropy(following, batch.is_random_next)
+    following = model.sentence_pairs(hidden.flatten(0, 1)[batch.first_positions])
+    expected = functional.cross_entropy(following, batch.labels)
     torch.testing.assert_close(measures.losses["next_sentence_loss"].mean, expected)
     assert measures.others["next_sentence_accuracy"].count == len(batch.first_positions)
     torch.testing.assert_close(measures.loss, sum(measure.mean for measure in measures.losses.values()))
 
 
 def test_validation_hides_15_percent_whatever_training_hides(tokenizer: Tokenizer) -> None:
-    config = MaskedLanguageModelNextSentence.Config(masked_lm_probability=0.4, max_length=LENGTH)
+    config = MaskedLanguageModelNextSentence.Config(mlm_probability=0.4, max_length=LENGTH)
     validation = MaskedLanguageModelNextSentence(config, tokenizer).for_validation()
-    assert validation.config == config.model_copy(update={"masked_lm_probability": 0.15})
+    assert validation.config == config.model_copy(update={"mlm_probability": 0.15})
 
 
 def test_a_tokenizer_without_mask_and_separator_is_refused() -> None:
@@ -191,7 +209,7 @@ def test_a_model_without_a_second_token_type_is_refused(objective: MaskedLanguag
         objective.build_model(BertConfig(type_vocab_size=1), np.ones(5, np.int64))
 
 
-def unmasked(batch: MaskedPairsBatch) -> torch.Tensor:
+def unmasked(batch: MaskedBatch) -> torch.Tensor:
     tokens = batch.token_ids.clone().flatten()
     tokens[batch.masked_positions] = batch.masked_targets
     return tokens.view_as(batch.token_ids)

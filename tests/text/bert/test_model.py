@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.model import BertForPretraining, block_attention_mask
+from prolepsis.text.bert.attention import block_attention_mask
+from prolepsis.text.bert.heads import BertForPretraining
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_examples_that_share_a_row_do_not_see_each_other_nor_the_padding(small_c
 def test_the_output_of_hidden_tokens_is_tied_to_the_embeddings(small_config: BertConfig) -> None:
     model = BertForPretraining(small_config)
     model.masked_logits(torch.randn(3, small_config.hidden_size)).sum().backward()
-    gradient = model.encoder.token_embeddings.weight.grad
+    gradient = model.encoder.embeddings.tokens.weight.grad
     assert gradient is not None
     assert gradient.abs().sum() > 0
 
@@ -55,19 +56,19 @@ def test_the_output_of_hidden_tokens_is_tied_to_the_embeddings(small_config: Ber
 def test_weights_start_from_a_normal_distribution_cut_at_two_deviations() -> None:
     torch.manual_seed(0)
     config = BertConfig(vocab_size=2000, hidden_size=64, num_hidden_layers=1, num_attention_heads=2)
-    weights = BertForPretraining(config).encoder.token_embeddings.weight.detach()
+    weights = BertForPretraining(config).encoder.embeddings.tokens.weight.detach()
     assert float(weights.abs().max()) <= 2 * config.initializer_range
     # The deviation of a standard normal distribution cut at 2 is 0.8796.
     assert float(weights.std()) == pytest.approx(0.8796 * config.initializer_range, rel=0.01)
     layer = BertForPretraining(config).encoder.layers[0]
-    assert float(layer.expand.bias.detach().abs().max()) == 0
+    assert float(layer.feed_forward.expand.bias.detach().abs().max()) == 0
 
 
 def test_the_untrained_model_predicts_tokens_by_their_frequency() -> None:
     torch.manual_seed(0)
     config = BertConfig(vocab_size=6, hidden_size=64, num_hidden_layers=1, num_attention_heads=1)
     model = BertForPretraining(config).eval()
-    model.start_from_counts(np.array([0, 10, 989, 100_000]))
+    model.masked_tokens.start_from_counts(np.array([0, 10, 989, 100_000]))
     logits = model.masked_logits(torch.zeros(1, 64))[0].detach()
     # One is added to every count, so that no token is impossible.
     expected = torch.tensor([1, 11, 990, 100_001, 1, 1]) / 101_005

@@ -10,7 +10,8 @@ from scipy import stats
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence, MaskedPairsBatch
+from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence
+from prolepsis.text.bert.packed import MaskedBatch
 from prolepsis.text.bert.pretraining import (
     PretrainingResult,
     PretrainingTask,
@@ -77,7 +78,7 @@ def task_of(
 
 
 def contents(batch: Any) -> list[Any]:
-    assert isinstance(batch, MaskedPairsBatch)
+    assert isinstance(batch, MaskedBatch)
     return [tensor.tolist() for tensor in vars(batch).values()]
 
 
@@ -135,8 +136,8 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(
     first, again, other = run(1), run(1), run(2)
     assert first.curves == again.curves
     assert first.curves != other.curves
-    for name, tensor in first.model.model.state_dict().items():
-        assert torch.equal(tensor, again.model.model.state_dict()[name]), name
+    for name, tensor in first.model.weights.items():
+        assert torch.equal(tensor, again.model.weights[name]), name
 
 
 def test_batches_go_through_all_rows_before_any_comes_again(

@@ -58,14 +58,14 @@ def test_the_examples_are_those_of_berts_recipe_written_with_lists_of_tokens(
 def test_half_of_the_examples_that_could_go_on_go_on() -> None:
     pairs = plan([[3] * 40 for _ in range(4000)], short=0.0)
     # The first chunk of a document has six sentences, so it can always be divided.
-    chosen = pairs.is_random_next[np.unique(pairs.document_a, return_index=True)[1]]
+    chosen = pairs.label[np.unique(pairs.document_a, return_index=True)[1]]
     assert len(chosen) == 4000
     assert stats.binomtest(int(chosen.sum()), len(chosen), 0.5).pvalue > 1e-3
 
 
 def test_a_random_segment_comes_from_every_other_document_equally_often() -> None:
     pairs = plan([[4] for _ in range(30)] * 100)
-    assert pairs.is_random_next.all()  # a document of one sentence has nothing that follows
+    assert pairs.label.all()  # a document of one sentence has nothing that follows
     assert (pairs.document_a != pairs.document_b).all()
     counts = np.bincount(pairs.document_b % 30, minlength=30)
     assert stats.chisquare(counts).pvalue > 1e-3
@@ -76,7 +76,7 @@ def test_a_tenth_of_the_documents_is_cut_shorter() -> None:
     pairs = plan([[1] * 60 for _ in range(num_documents)], max_length=63)
     # Without a shorter target the first chunk of a document fills the whole example.
     first = np.unique(pairs.document_a, return_index=True)[1]
-    first = first[pairs.is_random_next[first] == 0]
+    first = first[pairs.label[first] == 0]
     shorter = pairs.lengths[first] < 63
     # Of the targets drawn from 2 to 60, one is 60 itself.
     assert stats.binomtest(int(shorter.sum()), len(first), 0.1 * 58 / 59).pvalue > 1e-3

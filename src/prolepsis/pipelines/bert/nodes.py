@@ -7,7 +7,7 @@ from prolepsis.pipelines.bert.params import BertParams
 
 def pretrain_bert(
     tokenizer: Any, tokens: Any, parameters: BertParams
-) -> tuple[Any, list[dict[str, float]], dict[str, float]]:
+) -> tuple[Any, list[dict[str, float]], dict[str, float | None]]:
     """The model of the best epoch, a row of figures per epoch, and the final figures."""
     from prolepsis.text.bert.pretraining import pretrain
 
@@ -20,6 +20,7 @@ def pretrain_bert(
         parameters.training,
         steps_per_epoch=parameters.steps_per_epoch,
         validation_rows=parameters.validation_rows,
+        length_warmup=parameters.length_warmup,
     )
     return result.model, result.curves, result.metrics
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from prolepsis.plugins import PluginChoice
-from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.config import BertConfig, LengthWarmup
 from prolepsis.training.config import TrainingConfig
 
 
@@ -21,6 +21,7 @@ class BertParams(BaseModel):
     Attributes:
         steps_per_epoch: optimizer steps from one validation to the next; null: one pass over the corpus.
         validation_rows: the most rows of the validation split that are measured each time.
+        length_warmup: shorter rows for the first part of the run; null: rows of one length.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,3 +31,4 @@ class BertParams(BaseModel):
     training: TrainingConfig
     steps_per_epoch: PositiveInt | None = None
     validation_rows: PositiveInt = 1024
+    length_warmup: LengthWarmup | None = None

@@ -1,6 +1,6 @@
-"""The shape of a BERT, under the names that Hugging Face's `config.json` uses."""
+"""The shape of an encoder, under the names that Hugging Face's `config.json` uses."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -8,9 +8,19 @@ from prolepsis.errors import ProlepsisError
 
 
 class BertConfig(BaseModel):
-    """Sizes and regularisation of the encoder; the defaults are BERT-base, uncased (Devlin et al. 2019).
+    """Sizes, form and regularisation of the encoder; the defaults are BERT-base, uncased (Devlin et al. 2019).
 
-    The activation is GELU (exact), the positions are learned, the normalisation follows each sublayer.
+    Attributes:
+        hidden_act: `gelu` (exact), `gelu_new` (its tanh approximation, ALBERT's) or `silu`.
+        gated_feed_forward: the activation of one projection multiplies another: GEGLU, or SwiGLU with `silu`
+            (Shazeer 2020). A third more weights in the feed-forward network at the same `intermediate_size`.
+        norm_first: normalise what enters a sublayer, and once more at the end (pre-norm, Xiong et al. 2020);
+            BERT normalises what leaves it.
+        position_embedding_type: `absolute`, learned and added to the input, or `rotary` (Su et al. 2021).
+        embedding_size: of the token embeddings where it differs from `hidden_size`, which they are then
+            projected to (ALBERT's and ELECTRA's factorisation); null: the same.
+        num_hidden_groups: layers in a row that share their weights form a group (ALBERT: one group); null:
+            each layer has its own.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -26,13 +36,44 @@ class BertConfig(BaseModel):
     attention_probs_dropout_prob: float = Field(0.1, ge=0, lt=1)
     initializer_range: float = Field(0.02, gt=0)
     layer_norm_eps: float = Field(1e-12, gt=0)
+    hidden_act: Literal["gelu", "gelu_new", "silu"] = "gelu"
+    gated_feed_forward: bool = False
+    norm_first: bool = False
+    position_embedding_type: Literal["absolute", "rotary"] = "absolute"
+    rotary_base: float = Field(10_000.0, gt=1)
+    embedding_size: int | None = Field(None, ge=1)
+    num_hidden_groups: int | None = Field(None, ge=1)
+
+    @property
+    def embedding_width(self) -> int:
+        """Numbers in a token's embedding."""
+        return self.embedding_size or self.hidden_size
+
+    @property
+    def head_size(self) -> int:
+        return self.hidden_size // self.num_attention_heads
+
+    @property
+    def num_layer_groups(self) -> int:
+        """Layers with weights of their own."""
+        return self.num_hidden_groups or self.num_hidden_layers
 
     @model_validator(mode="after")
-    def _check_heads(self) -> Self:
+    def _check(self) -> Self:
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
                 f"hidden_size ({self.hidden_size}) must be a multiple of "
                 f"num_attention_heads ({self.num_attention_heads})"
+            )
+        if self.position_embedding_type == "rotary" and self.head_size % 2:
+            raise ValueError(
+                f"rotary positions turn pairs of numbers, so hidden_size / num_attention_heads "
+                f"({self.head_size}) must be even"
+            )
+        if self.num_hidden_layers % self.num_layer_groups:
+            raise ValueError(
+                f"num_hidden_layers ({self.num_hidden_layers}) must be a multiple of "
+                f"num_hidden_groups ({self.num_hidden_groups})"
             )
         return self
 
@@ -48,9 +89,24 @@ class BertConfig(BaseModel):
                 where="model.vocab_size",
                 remedy=f"Set model.vocab_size to at least {vocabulary_size}, or train a smaller tokenizer.",
             )
-        if max_length > self.max_position_embeddings:
+        if max_length > self.max_position_embeddings and self.position_embedding_type == "absolute":
             raise ProlepsisError(
                 f"Rows of {max_length} tokens do not fit {self.max_position_embeddings} position embeddings.",
                 where="model.max_position_embeddings",
                 remedy=f"Set it to at least {max_length}, or choose a smaller max_length for the objective.",
             )
+
+
+class LengthWarmup(BaseModel):
+    """Shorter rows at first, as BERT has 128 tokens for 90 % of its steps and then 512.
+
+    Attributes:
+        max_length: tokens in a row of the first part. A batch then has more rows, so that it has as many
+            tokens: `batch_size * (the objective's max_length // max_length)`.
+        share: of all optimizer steps.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_length: int = Field(ge=5)
+    share: float = Field(gt=0, lt=1)

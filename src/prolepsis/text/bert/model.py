@@ -1,149 +1,156 @@
-"""The BERT encoder and its pretraining heads in plain torch.
+"""The encoder in plain torch: BERT's, and the forms that its successors gave it.
 
 Three things differ from the usual implementation, none of them in the results: query, key and value come
-from one matrix product; several examples may share a row, kept apart by a block mask; and the vocabulary-wide
-output is computed only for the masked tokens, about 15 % of all.
+from one matrix product; several examples may share a row, kept apart by a mask; and what is computed for the
+whole vocabulary is computed for the hidden tokens only, about 15 % of all (`heads.py`).
 """
 
-import numpy as np
+from collections.abc import Callable
+
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prolepsis.text.bert.attention import Attention, AttentionMask, example_mask, rotary_angles
 from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.dropout import Dropout
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_new": lambda values: functional.gelu(values, approximate="tanh"),
+    "silu": functional.silu,
+}
 
 
-class BertEncoder(nn.Module):
-    """Token ids to contextual vectors: post-norm Transformer encoder with learned positions."""
+class Embeddings(nn.Module):
+    """Tokens, types and, unless they are rotary, positions: summed, normalised, dropped out."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
+        width = config.embedding_width
+        self.tokens = nn.Embedding(config.vocab_size, width)
+        self.types = nn.Embedding(config.type_vocab_size, width)
+        self.positions = (
+            nn.Embedding(config.max_position_embeddings, width)
+            if config.position_embedding_type == "absolute"
+            else None
+        )
+        self.norm = nn.LayerNorm(width, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(self, token_ids: Tensor, token_types: Tensor, positions: Tensor) -> Tensor:
+        embedded = self.tokens(token_ids) + self.types(token_types)
+        if self.positions is not None:
+            embedded = embedded + self.positions(positions)
+        output: Tensor = self.dropout(self.norm(embedded))
+        return output
+
+
+class BertEncoder(nn.Module):
+    """Token ids to contextual vectors.
+
+    Args:
+        embeddings: shared with another model; by default the encoder's own.
+    """
+
+    def __init__(self, config: BertConfig, embeddings: Embeddings | None = None) -> None:
+        super().__init__()
         self.config = config
-        self.token_embeddings = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.layers = nn.ModuleList(BertLayer(config) for _ in range(config.num_hidden_layers))
+        self.embeddings = Embeddings(config) if embeddings is None else embeddings
+        self.projection = (
+            nn.Linear(config.embedding_width, config.hidden_size) if config.embedding_size else None
+        )
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.num_layer_groups))
+        self.final_norm = (
+            nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps) if config.norm_first else None
+        )
 
     def forward(
-        self, token_ids: Tensor, token_types: Tensor, positions: Tensor, attention_mask: Tensor | None = None
+        self,
+        token_ids: Tensor,
+        token_types: Tensor,
+        positions: Tensor,
+        attention_mask: AttentionMask | None = None,
     ) -> Tensor:
         """Returns the last layer's vectors, [rows, length, hidden_size].
 
         Args:
             token_ids, token_types, positions: integers [rows, length]; positions restart in each example.
             attention_mask: boolean [rows, 1, length, length], true where a token (third axis) may look at
-                another (fourth); None lets every token see its whole row.
+                another (fourth), or what `mask` gives; None lets every token see its whole row.
         """
-        embedded = (
-            self.token_embeddings(token_ids)
-            + self.token_type_embeddings(token_types)
-            + self.position_embeddings(positions)
-        )
-        hidden: Tensor = self.dropout(self.norm(embedded))
+        config = self.config
+        hidden: Tensor = self.embeddings(token_ids, token_types, positions)
+        if self.projection is not None:
+            hidden = self.projection(hidden)
+        rotation = None
+        if config.position_embedding_type == "rotary":
+            rotation = rotary_angles(positions, config.head_size, config.rotary_base)
+        repeats = config.num_hidden_layers // config.num_layer_groups
         for layer in self.layers:
-            hidden = layer(hidden, attention_mask)
-        return hidden
+            for _ in range(repeats):
+                hidden = layer(hidden, attention_mask, rotation)
+        return hidden if self.final_norm is None else self.final_norm(hidden)
+
+    def mask(self, example_numbers: Tensor) -> AttentionMask:
+        """Keeps the examples of a row apart, in the form that is fastest for this model where it lies."""
+        probability = self.config.attention_probs_dropout_prob if self.training else 0.0
+        return example_mask(example_numbers, probability)
 
 
-class BertLayer(nn.Module):
-    """Self-attention and a feed-forward network, each followed by dropout, the residual sum and LayerNorm."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.attention = SelfAttention(config)
-        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.expand = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, attention_mask)))
-        transformed = self.contract(functional.gelu(self.expand(hidden)))
-        output: Tensor = self.output_norm(hidden + self.dropout(transformed))
-        return output
-
-
-class SelfAttention(nn.Module):
-    """Multi-head scaled dot-product attention."""
+class EncoderLayer(nn.Module):
+    """Self-attention and a feed-forward network, each with dropout, a residual sum and a LayerNorm."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.num_heads = config.num_attention_heads
-        self.dropout_probability = config.attention_probs_dropout_prob
-        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
-        rows, length, width = hidden.shape
-        heads = self.query_key_value(hidden).view(rows, length, 3, self.num_heads, width // self.num_heads)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=attention_mask,
-            dropout_p=self.dropout_probability if self.training else 0.0,
+        self.norm_first = config.norm_first
+        self.attention = Attention(
+            config.hidden_size, config.num_attention_heads, config.attention_probs_dropout_prob
         )
-        output: Tensor = self.output(attended.transpose(1, 2).reshape(rows, length, width))
+        self.attention_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.feed_forward = FeedForward(config)
+        self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dropout = Dropout(config.hidden_dropout_prob)
+
+    def forward(
+        self, hidden: Tensor, mask: AttentionMask | None, rotation: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        if self.norm_first:
+            hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), mask, rotation))
+            return hidden + self.dropout(self.feed_forward(self.output_norm(hidden)))
+        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask, rotation)))
+        output: Tensor = self.output_norm(hidden + self.dropout(self.feed_forward(hidden)))
         return output
 
 
-class BertForPretraining(nn.Module):
-    """The encoder with BERT's two heads: masked tokens (tied to the embeddings) and next sentence."""
+class FeedForward(nn.Module):
+    """Two projections with an activation between them, which with a gate multiplies a third one."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = BertEncoder(config)
-        self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
-        self.next_sentence = nn.Linear(config.hidden_size, 2)
-        self.masked_transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.masked_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.masked_bias = nn.Parameter(torch.zeros(config.vocab_size))
-        self.apply(self._initialise)
+        self.activation = ACTIVATIONS[config.hidden_act]
+        self.gated = config.gated_feed_forward
+        self.expand = nn.Linear(config.hidden_size, config.intermediate_size * (2 if self.gated else 1))
+        self.contract = nn.Linear(config.intermediate_size, config.hidden_size)
 
-    def masked_logits(self, vectors: Tensor) -> Tensor:
-        """Scores of every token of the vocabulary, [n, vocab_size], for encoder outputs [n, hidden_size]."""
-        transformed = self.masked_norm(functional.gelu(self.masked_transform(vectors)))
-        return functional.linear(transformed, self.encoder.token_embeddings.weight, self.masked_bias)
-
-    def next_sentence_logits(self, first_vectors: Tensor) -> Tensor:
-        """Scores of (B follows A, B is random), [n, 2], from encoder outputs of [CLS], [n, hidden_size]."""
-        logits: Tensor = self.next_sentence(torch.tanh(self.pooler(first_vectors)))
-        return logits
-
-    def start_from_counts(self, token_counts: NDArray[np.int64]) -> None:
-        """Makes the untrained model predict every token by its frequency, whatever the context.
-
-        From zeros, the embeddings, which are the output's weights too, all learn the frequencies first; they
-        become so alike that a small model then sees no context for thousands of steps.
-
-        Args:
-            token_counts: how often each token of the tokenizer occurs in the training text.
-        """
-        counts = torch.ones(self.config.vocab_size, dtype=torch.float64)
-        counts[: len(token_counts)] += torch.from_numpy(token_counts)
-        with torch.no_grad():
-            self.masked_bias.copy_(torch.log(counts / counts.sum()))
-
-    def _initialise(self, module: nn.Module) -> None:
-        # google-research/bert, modeling.py: a normal distribution truncated at two standard deviations.
-        deviation = self.config.initializer_range
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
+    def forward(self, hidden: Tensor) -> Tensor:
+        expanded = self.expand(hidden)
+        if self.gated:
+            values, gate = expanded.chunk(2, dim=-1)
+            activated = values * self.activation(gate)
+        else:
+            activated = self.activation(expanded)
+        output: Tensor = self.contract(activated)
+        return output
 
 
-def block_attention_mask(example_numbers: Tensor) -> Tensor:
-    """Boolean [rows, 1, length, length]: true where two tokens of a row belong to the same example.
+def initialise(module: nn.Module, deviation: float) -> None:
+    """Weights from a normal distribution truncated at two standard deviations, biases zero.
 
-    Args:
-        example_numbers: integers [rows, length]; padding carries a number of its own, so that it sees itself
-            (a token that may see nothing at all would turn its attention into NaN).
+    As in google-research/bert, modeling.py. LayerNorms stay as torch makes them.
     """
-    return (example_numbers[:, :, None] == example_numbers[:, None, :])[:, None]
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.trunc_normal_(part.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+        if isinstance(part, nn.Linear):
+            nn.init.zeros_(part.bias)

@@ -86,7 +86,10 @@ class PretrainingObjective(Protocol):
         ...
 
     def build_model(self, config: BertConfig, token_counts: NDArray[np.int64]) -> nn.Module:
-        """An untrained encoder with this objective's heads, for a training split with these token counts."""
+        """An untrained model for a training split with these token counts.
+
+        Its attribute `encoder` is the `BertEncoder` that is pretrained; heads and other parts are free.
+        """
         ...
 
     def plan(self, split: TokenSplit, seed: int, pass_index: int) -> RowPlan:
@@ -99,4 +102,8 @@ class PretrainingObjective(Protocol):
 
     def for_validation(self) -> Self:
         """The objective as models are compared by: 15 % of the tokens hidden, whatever training hides."""
+        ...
+
+    def shortened(self, max_length: int) -> Self:
+        """The same objective over rows of fewer tokens, for the first part of a run."""
         ...

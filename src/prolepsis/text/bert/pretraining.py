@@ -4,7 +4,8 @@ import itertools
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +13,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
-from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.config import BertConfig, LengthWarmup
+from prolepsis.text.bert.evaluation import predict_hidden_tokens
 from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.bert.objective import PretrainingBatch, PretrainingObjective, RowPlan
 from prolepsis.text.token_shards import TokenShards, TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.training.arithmetic import peak_rate
 from prolepsis.training.config import TrainingConfig
-from prolepsis.training.device import seed_everything
+from prolepsis.training.device import resolve_precision, seed_everything
 from prolepsis.training.loop import fit
 
 # Validation examples and their hidden tokens are the same in every run, whatever its seed.
 _VALIDATION_SEED = 0
 _TOKENS_AT_ONCE = 1 << 22
+# Passes of the part of a run after the length warm-up: none repeats one of the part before.
+_FIRST_LATER_PASS = 1 << 20
+# By when a run should predict better than token frequencies do, as a share of its steps.
+_PROBATION = 0.1
+# Backward computes two products for each of forward's.
+_PRODUCTS_PER_FORWARD_PRODUCT = 3
 
 _logger = logging.getLogger(__name__)
 
@@ -37,7 +47,7 @@ class PretrainingResult:
 
     model: PretrainedBert
     curves: list[dict[str, float]]
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
 
 
 def pretrain(
@@ -49,19 +59,21 @@ def pretrain(
     *,
     steps_per_epoch: int | None = None,
     validation_rows: int = 1024,
+    length_warmup: LengthWarmup | None = None,
 ) -> PretrainingResult:
     """Pretrains an encoder on the split `train` and keeps the weights that do best on `val`.
 
     Args:
         steps_per_epoch: optimizer steps from one validation to the next; None: one pass over the corpus.
         validation_rows: the most rows of `val` that are measured each time, always the same ones.
+        length_warmup: shorter rows for the first part of the run; None: rows of one length.
 
     Raises:
         ProlepsisError: the tokenizer is not the shards', its vocabulary or the rows do not fit the model, or
             a split is empty or too small.
     """
     tokens.require_tokenizer(tokenizer.hash)
-    train = tokens.split("train")
+    train, validation = tokens.split("train"), tokens.split("val")
     counts = token_counts(train, tokens.vocabulary_size)
     entropy = unigram_entropy(counts)
     _logger.info("Token frequencies alone give a loss of %.3f nats (unigram entropy).", entropy)
@@ -70,44 +82,95 @@ def pretrain(
         objective,
         objective.build_model(model, counts),
         train,
-        tokens.split("val"),
+        validation,
         training,
         steps_per_epoch=steps_per_epoch,
         validation_rows=validation_rows,
+        length_warmup=length_warmup,
+        entropy=entropy,
     )
     made_by = {
         "model": model.model_dump(),
         "objective": {"class": type(objective).__name__, "config": objective.config.model_dump()},
         "tokens": {"tokenizer_hash": tokens.tokenizer_hash, "splits": tokens.meta["splits"]},
         "validation_rows": validation_rows,
+        "length_warmup": None if length_warmup is None else length_warmup.model_dump(),
     }
     result = fit(
         task,
         training,
         fingerprint=fingerprint(made_by),
         description="Pretraining BERT",
-        note=lambda: f"{task.tokens_per_second():,.0f} tokens/s",
+        note=task.speed.note,
     )
-    metrics = {
+    metrics: dict[str, float | None] = {
         "best_epoch": result.best_epoch,
         "steps": result.steps,
         **result.best_metrics,
         "unigram_entropy": entropy,
+        "unigram_entropy_passed_at_step": _first_step_below(result.curve, entropy),
         "num_parameters": sum(parameter.numel() for parameter in task.model.parameters()),
-        **task.figures(),
+        "num_encoder_parameters": sum(parameter.numel() for parameter in task.model.encoder.parameters()),
+        "real_token_share": task.real_token_share(),
+        "real_tokens_per_second": task.speed.tokens_per_second,
+        "model_flop_utilisation": task.speed.utilisation,
     }
+    if hasattr(task.model, "predict_masked"):
+        metrics |= predict_hidden_tokens(
+            task.model,
+            tokenizer,
+            validation,
+            max_length=objective.max_length,
+            max_rows=validation_rows,
+            batch_size=training.batch_size,
+        )
     curves = [{**row, "unigram_entropy": entropy} for row in result.history]
-    return PretrainingResult(
-        PretrainedBert(task.model, tokenizer, {**made_by, "metrics": metrics}), curves, metrics
-    )
+    trained = PretrainedBert.of(task.model, tokenizer, {**made_by, "metrics": metrics})
+    return PretrainingResult(trained, curves, metrics)
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """The batches of one pass after another over a split, numbered through all of them.
+
+    The rows left over at the end of a pass, fewer than a batch, are dropped.
+    """
+
+    objective: PretrainingObjective
+    split: TokenSplit
+    batch_size: int
+    seed: int
+    first_pass: int
+
+    def batches_from(self, first: int, splits: int) -> Iterator[PretrainingBatch]:
+        """From batch `first` on without end, each in `splits` parts of as many rows."""
+        for pass_index in itertools.count(self.first_pass):
+            plan = self.plan(pass_index)
+            num_batches = len(plan) // self.batch_size
+            for number in range(first, num_batches):
+                start = number * self.batch_size
+                for rows in np.array_split(np.arange(start, start + self.batch_size), splits):
+                    if len(rows):
+                        yield plan.batch(rows)
+            first = max(0, first - num_batches)
+
+    def plan(self, pass_index: int) -> RowPlan:
+        """The rows of a pass; raises ProlepsisError if they are fewer than a batch."""
+        plan = self.objective.plan(self.split, self.seed, pass_index)
+        if len(plan) < self.batch_size:
+            raise ProlepsisError(
+                f"The training split fills {len(plan)} rows of {self.objective.max_length} tokens, "
+                f"fewer than a batch of {self.batch_size}.",
+                where=f"split {self.split.name!r} of the token shards",
+                remedy="Give it more text, or make training.batch_size smaller.",
+            )
+        return plan
 
 
 class PretrainingTask:
     """What the training loop needs: batches from an endless sequence of passes over the corpus, and a loss.
 
-    Batches are numbered through all passes, so that an epoch may be any number of steps and still every
-    document is seen once before any is seen twice. The rows left over at the end of a pass, fewer than a
-    batch, are dropped.
+    An epoch may be any number of steps, and still every document is seen once before any is seen twice.
     """
 
     def __init__(
@@ -120,15 +183,19 @@ class PretrainingTask:
         *,
         steps_per_epoch: int | None,
         validation_rows: int,
+        length_warmup: LengthWarmup | None = None,
+        entropy: float = math.inf,
     ) -> None:
         self.model = model
         self._objective = objective
-        self._train = train
-        self._batch_size = training.batch_size
-        self._accumulation_steps = training.accumulation_steps
-        self._seed = training.seed
-        self._pass_index, self._pass = 0, self._plan(0)
-        self._steps = steps_per_epoch or self._num_batches(self._pass) // self._accumulation_steps
+        self._training = training
+        self._passes = _Passes(objective, train, training.batch_size, training.seed, 0)
+        self._first_plan = self._passes.plan(0)
+        batches_in_a_pass = len(self._first_plan) // training.batch_size
+        self._steps = steps_per_epoch or batches_in_a_pass // training.accumulation_steps
+        self._phases: Sequence[tuple[int, _Passes]] = [(0, self._passes)]
+        if length_warmup is not None:
+            self._phases = self._with_warmup(length_warmup)
         self._validation_objective = objective.for_validation()
         self._validation = self._validation_objective.plan(validation, _VALIDATION_SEED, 0)
         if not len(self._validation):
@@ -138,87 +205,183 @@ class PretrainingTask:
                 remedy="Give the corpus more documents, or a larger share of them to validation.",
             )
         self._validation_rows = np.arange(min(validation_rows, len(self._validation)))
-        self._tokens_seen = 0
-        self._seconds = 0.0
-        self._last_time = 0.0
+        self.speed = Speed(training)
+        self._probation = _Probation(round(_PROBATION * training.epochs * self._steps), entropy)
 
     def steps_per_epoch(self) -> int:
         return self._steps
 
-    def batches(self, epoch: int, first_step: int) -> Iterator[PretrainingBatch]:
-        self._last_time = time.perf_counter()
-        first = (epoch * self._steps + first_step) * self._accumulation_steps
-        count = (self._steps - first_step) * self._accumulation_steps
-        return itertools.islice(self._batches_from(first), count)
+    def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[PretrainingBatch]:
+        self.speed.start()
+        step = epoch * self._steps + first_step
+        self._probation.continue_from(step, self._training, splits)
+        return _made_ahead(self._batches_between(step, (epoch + 1) * self._steps, splits))
 
     def loss(self, batch: PretrainingBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        self._count(batch.num_real_tokens)
-        measures = self._objective.measure(self.model, batch.to(device))
+        on_device = batch.to(device)
+        self.speed.measure_work(self, on_device, device)
+        self.speed.count(batch.num_real_tokens)
+        measures = self._objective.measure(self.model, on_device)
         named = {**measures.losses, **measures.others}
-        return measures.loss, {name: measure.mean for name, measure in named.items()}
+        means = {name: measure.mean for name, measure in named.items()}
+        self._probation.observe(means.get("masked_loss"))
+        return measures.loss, means
 
     def validate(self, device: torch.device) -> dict[str, float]:
         """Means over the validation rows' hidden tokens or examples; `validation_loss` sums the losses."""
-        self._count(0)
+        self.speed.stop()
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
         losses: set[str] = set()
-        for start in range(0, len(self._validation_rows), self._batch_size):
-            batch = self._validation.batch(self._validation_rows[start : start + self._batch_size])
-            measures = self._validation_objective.measure(self.model, batch.to(device))
+        for start in range(0, len(self._validation_rows), self._training.batch_size):
+            rows = self._validation_rows[start : start + self._training.batch_size]
+            batch = self._validation.batch(rows).to(device)
+            measures = self._validation_objective.measure(self.model, batch)
             losses |= measures.losses.keys()
             for name, measure in {**measures.losses, **measures.others}.items():
                 totals[name] = totals.get(name, 0.0) + float(measure.total)
                 counts[name] = counts.get(name, 0) + measure.count
-        means = {name: totals[name] / counts[name] for name in totals}
+        means = {name: totals[name] / max(1, counts[name]) for name in totals}
         _logger.info("Validation: %s", ", ".join(f"{name} {value:.3f}" for name, value in means.items()))
         return {
             "validation_loss": math.fsum(means[name] for name in sorted(losses)),
             **{f"validation_{name}": value for name, value in means.items()},
         }
 
-    def figures(self) -> dict[str, float]:
-        """How full the rows are, and the speed of training in this process (validation aside)."""
-        capacity = len(self._pass) * self._objective.max_length
-        return {
-            "real_token_share": self._pass.num_real_tokens / capacity,
-            "real_tokens_per_second": self.tokens_per_second(),
-        }
+    def compile(self) -> None:
+        """Compiles the encoder, whose inputs have one shape; the heads see as many tokens as are hidden."""
+        self.model.encoder.compile(dynamic=False)
 
-    def tokens_per_second(self) -> float:
-        """Tokens that are not padding, over the time that went into training on them."""
-        return self._tokens_seen / self._seconds if self._seconds else 0.0
+    def work(self, batch: Any, device: torch.device) -> float:
+        """Floating-point operations of a training step on a batch: the products, forward and backward."""
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            self._objective.measure(self.model, batch)
+        return float(_PRODUCTS_PER_FORWARD_PRODUCT * counter.get_total_flops())
 
-    def _count(self, num_tokens: int) -> None:
+    def real_token_share(self) -> float:
+        """How much of the rows is not padding."""
+        return self._first_plan.num_real_tokens / (len(self._first_plan) * self._objective.max_length)
+
+    def _with_warmup(self, warmup: LengthWarmup) -> list[tuple[int, _Passes]]:
+        longest = self._objective.max_length
+        if warmup.max_length >= longest:
+            raise ProlepsisError(
+                f"A length warm-up with rows of {warmup.max_length} tokens does not begin with shorter rows "
+                f"than the objective's, {longest}.",
+                where="length_warmup.max_length",
+                remedy="Make it smaller, or leave the warm-up out.",
+            )
+        whole = self._passes
+        short = _Passes(
+            self._objective.shortened(warmup.max_length),
+            whole.split,
+            whole.batch_size * (longest // warmup.max_length),
+            whole.seed,
+            0,
+        )
+        later = _Passes(whole.objective, whole.split, whole.batch_size, whole.seed, _FIRST_LATER_PASS)
+        return [(0, short), (round(warmup.share * self._training.epochs * self._steps), later)]
+
+    def _batches_between(self, first: int, last: int, splits: int) -> Iterator[PretrainingBatch]:
+        """The batches of the optimizer steps from `first` up to `last`, counted through the whole run."""
+        before = self._training.micro_batches_before
+        ends = [start for start, _ in self._phases[1:]] + [last]
+        for (start, passes), end in zip(self._phases, ends, strict=True):
+            begin, stop = max(first, start), min(last, end)
+            if begin < stop:
+                batches = passes.batches_from(before(begin) - before(start), splits)
+                yield from itertools.islice(batches, (before(stop) - before(begin)) * splits)
+
+
+class Speed:
+    """How fast training goes in this process, validation aside."""
+
+    def __init__(self, training: TrainingConfig) -> None:
+        self._training = training
+        self._tokens = 0
+        self._seconds = 0.0
+        self._last_time = 0.0
+        self._work_per_token = 0.0
+        self._peak = 0.0
+
+    def start(self) -> None:
+        self._last_time = time.perf_counter()
+
+    def stop(self) -> None:
+        self.count(0)
+
+    def count(self, num_tokens: int) -> None:
         """Adds tokens that training is about to see, and the time since the last were added."""
         now = time.perf_counter()
         self._seconds += now - self._last_time
         self._last_time = now
-        self._tokens_seen += num_tokens
+        self._tokens += num_tokens
 
-    def _batches_from(self, first: int) -> Iterator[PretrainingBatch]:
-        for pass_index in itertools.count():
-            if pass_index != self._pass_index:
-                self._pass_index, self._pass = pass_index, self._plan(pass_index)
-            num_batches = self._num_batches(self._pass)
-            for number in range(first, num_batches):
-                start = number * self._batch_size
-                yield self._pass.batch(np.arange(start, start + self._batch_size))
-            first = max(0, first - num_batches)
+    def measure_work(self, task: PretrainingTask, batch: Any, device: torch.device) -> None:
+        """Counts the operations of a first batch, from which those of all others are taken."""
+        if not self._work_per_token:
+            self._work_per_token = task.work(batch, device) / max(1, batch.num_real_tokens)
+            self._peak = peak_rate(device, resolve_precision(self._training.precision, device))
+            self._last_time = time.perf_counter()
 
-    def _plan(self, pass_index: int) -> RowPlan:
-        plan = self._objective.plan(self._train, self._seed, pass_index)
-        if self._num_batches(plan) == 0:
-            raise ProlepsisError(
-                f"The training split fills {len(plan)} rows of {self._objective.max_length} tokens, "
-                f"fewer than a batch of {self._batch_size}.",
-                where=f"split {self._train.name!r} of the token shards",
-                remedy="Give it more text, or make training.batch_size smaller.",
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens that are not padding, over the time that went into training on them."""
+        return self._tokens / self._seconds if self._seconds else 0.0
+
+    @property
+    def utilisation(self) -> float:
+        """The model's own products per second, as a share of what the device can do ("MFU")."""
+        return self.tokens_per_second * self._work_per_token / self._peak if self._peak else 0.0
+
+    def note(self) -> str:
+        return f"{self.tokens_per_second:,.0f} tokens/s, MFU {self.utilisation:.0%}"
+
+
+class _Probation:
+    """Says so if a run still predicts no better than token frequencies after a tenth of its steps."""
+
+    def __init__(self, steps: int, entropy: float) -> None:
+        self._steps = steps
+        self._entropy = entropy
+        self._batches_left = 0
+        self._recent: Tensor | None = None
+
+    def continue_from(self, step: int, training: TrainingConfig, splits: int) -> None:
+        before = training.micro_batches_before
+        self._batches_left = max(0, before(self._steps) - before(step)) * splits
+
+    def observe(self, masked_loss: Tensor | None) -> None:
+        if not self._batches_left or masked_loss is None:
+            return
+        loss = masked_loss.detach()
+        # Read only once, at the end: each reading waits for the device.
+        self._recent = loss if self._recent is None else torch.lerp(self._recent, loss, 0.1)
+        self._batches_left -= 1
+        if not self._batches_left and float(self._recent) > self._entropy:
+            _logger.warning(
+                "After %d steps, a tenth of the run, the loss on hidden tokens is %.3f, above the %.3f that token "
+                "frequencies alone give: nothing has been learnt from context yet. Try a lower learning rate, a "
+                "longer warm-up, or output_bias: token_frequencies.",
+                self._steps,
+                float(self._recent),
+                self._entropy,
             )
-        return plan
 
-    def _num_batches(self, plan: RowPlan) -> int:
-        return len(plan) // self._batch_size
+
+def _made_ahead(batches: Iterator[PretrainingBatch]) -> Iterator[PretrainingBatch]:
+    """The same batches, each made while the one before it is trained on."""
+    with ThreadPoolExecutor(1, "batches") as executor:
+        following = executor.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = executor.submit(next, batches, None)
+            yield batch
+
+
+def _first_step_below(curve: Sequence[dict[str, float]], entropy: float) -> float | None:
+    """The first step of the training curve where the loss on hidden tokens is below the entropy."""
+    return next((row["step"] for row in curve if row.get("masked_loss", math.inf) < entropy), None)
 
 
 def token_counts(split: TokenSplit, vocabulary_size: int) -> NDArray[np.int64]:

@@ -53,7 +53,10 @@ class SentenceTable:
 
 @dataclass(frozen=True)
 class SegmentPairs:
-    """Examples as token ranges, one array element each: A is `document_a[start_a:stop_a]`, B likewise."""
+    """Examples as token ranges, one array element each: A is `document_a[start_a:stop_a]`, B likewise.
+
+    `label` is 1 where B does not follow A.
+    """
 
     document_a: NDArray[np.int32]
     start_a: NDArray[np.int32]
@@ -61,7 +64,7 @@ class SegmentPairs:
     document_b: NDArray[np.int32]
     start_b: NDArray[np.int32]
     stop_b: NDArray[np.int32]
-    is_random_next: NDArray[np.int32]
+    label: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.document_a)
@@ -74,14 +77,26 @@ class SegmentPairs:
 
 
 def plan_segment_pairs(
-    table: SentenceTable, *, max_length: int, short_sequence_probability: float, seed: int, pass_index: int
+    table: SentenceTable,
+    *,
+    max_length: int,
+    short_sequence_probability: float,
+    seed: int,
+    pass_index: int,
+    swapped: bool = False,
 ) -> SegmentPairs:
-    """The examples of one pass over the corpus, of at most `max_length` tokens, in document order."""
+    """The examples of one pass over the corpus, of at most `max_length` tokens, in document order.
+
+    Half of the pairs do not follow each other: B comes from a random document, or with `swapped` the two
+    have changed places (ALBERT's sentence order). A chunk of one sentence takes B from a random document
+    always, in google-research/albert too.
+    """
     rows = _plan(
         table.bounds,
         table.offsets,
         max_length - NUM_SPECIAL_TOKENS,
         short_sequence_probability,
+        swapped,
         np.uint64(seed),
         np.uint64(pass_index),
     )
@@ -97,6 +112,7 @@ def _plan(
     offsets: Any,
     max_tokens: int,
     short_sequence_probability: float,
+    swapped: bool,
     seed: Any,
     pass_index: Any,
 ) -> Any:
@@ -125,15 +141,17 @@ def _plan(
                 sentences_a = _between(random, 1, stop - first - 1)
             stop_a = ends[first + sentences_a]
             document_b, start_b = document, stop_a
-            is_random_next = stop - first == 1 or _uniform(random) < 0.5
-            if is_random_next:
+            does_not_follow = stop - first == 1 or _uniform(random) < 0.5
+            if does_not_follow and (stop - first == 1 or not swapped):
                 document_b = _another_document(random, document, num_documents)
                 ends_b = bounds[offsets[document_b] : offsets[document_b + 1]]
                 start_b, stop_b = _random_segment(random, ends_b, target - (stop_a - start_a))
                 # The sentences that B would have been are put back.
                 stop = first + sentences_a
+            elif does_not_follow:
+                start_a, stop_a, start_b, stop_b = start_b, stop_b, start_a, stop_a
             start_a, stop_a, start_b, stop_b = _truncate(random, start_a, stop_a, start_b, stop_b, max_tokens)
-            rows[num_rows] = (document, start_a, stop_a, document_b, start_b, stop_b, int(is_random_next))
+            rows[num_rows] = (document, start_a, stop_a, document_b, start_b, stop_b, int(does_not_follow))
             num_rows += 1
             first = stop
     return rows[:num_rows].copy()

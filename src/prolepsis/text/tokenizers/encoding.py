@@ -72,4 +72,5 @@ def _encode(split: str, frame: pl.DataFrame, tokenizer: Tokenizer) -> TokenizedD
         sentence_starts=[
             sentence_starts(text, encoding.offsets) for text, encoding in zip(texts, encodings, strict=True)
         ],
+        num_bytes=int(frame["text"].str.len_bytes().cast(pl.Int64).sum()),
     )

@@ -1,0 +1,127 @@
+"""Attention within the examples of a row.
+
+Several examples share a row, and none sees another: `example_mask` says which tokens may look at which. On a
+GPU FlexAttention skips the blocks of the row that no example fills; on a CPU, and where attention weights are
+dropped out, which FlexAttention cannot do, it is torch's scaled dot-product attention with a boolean mask.
+"""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+
+from prolepsis.text.bert.dropout import dropout
+
+AttentionMask = Tensor | BlockMask
+
+
+def block_attention_mask(
+    example_numbers: Tensor, other_numbers: Tensor | None = None, *, causal: bool = False
+) -> Tensor:
+    """Boolean [rows, 1, length, other length]: true where two tokens belong to the same example.
+
+    Args:
+        example_numbers: integers [rows, length], of those that look; padding carries a number of its own, so
+            that it sees itself (a token that may see nothing at all would turn its attention into NaN).
+        other_numbers: integers [rows, other length], of those that are looked at; by default the same.
+        causal: only tokens that do not come later in the row are seen.
+    """
+    others = example_numbers if other_numbers is None else other_numbers
+    mask = example_numbers[:, :, None] == others[:, None, :]
+    if causal:
+        mask = mask & torch.ones(mask.shape[1:], dtype=torch.bool, device=mask.device).tril()
+    return mask[:, None]
+
+
+def example_mask(example_numbers: Tensor, dropout_probability: float) -> AttentionMask:
+    """The mask of `block_attention_mask` in the form that is fastest where the numbers lie."""
+    if example_numbers.device.type != "cuda" or dropout_probability:
+        return block_attention_mask(example_numbers)
+    return flex_mask(example_numbers)
+
+
+def flex_mask(example_numbers: Tensor) -> BlockMask:
+    """The mask of `block_attention_mask` for FlexAttention."""
+    rows, length = example_numbers.shape
+
+    def same_example(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return example_numbers[row, query] == example_numbers[row, key]
+
+    return create_block_mask(
+        same_example, rows, None, length, length, device=example_numbers.device.type, BLOCK_SIZE=128
+    )
+
+
+class Attention(nn.Module):
+    """Multi-head scaled dot-product attention, of a sequence to itself or to another."""
+
+    def __init__(self, hidden_size: int, num_heads: int, dropout_probability: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.dropout_probability = dropout_probability
+        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
+        self.output = nn.Linear(hidden_size, hidden_size)
+
+    def forward(
+        self, hidden: Tensor, mask: AttentionMask | None, rotation: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """Returns [rows, length, hidden_size].
+
+        Args:
+            mask: who may look at whom; None lets every token see its whole row.
+            rotation: of `rotary_angles`, for rotary positions.
+        """
+        rows, length, width = hidden.shape
+        heads = self.query_key_value(hidden).view(rows, length, 3, self.num_heads, width // self.num_heads)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)
+        if rotation is not None:
+            query, key = rotate(query, *rotation), rotate(key, *rotation)
+        return self.attend(query, key, value, mask)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask | None) -> Tensor:
+        """The output projection of what is attended to; all three [rows, heads, length, head size]."""
+        if isinstance(mask, BlockMask):
+            attended = _flex_attention(query.device.type)(query, key, value, block_mask=mask)
+        elif self.training and self.dropout_probability:
+            attended = _attention_with_dropout(query, key, value, mask, self.dropout_probability)
+        else:
+            attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        output: Tensor = self.output(attended.transpose(1, 2).flatten(2))
+        return output
+
+
+def rotary_angles(positions: Tensor, head_size: int, base: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of each position's angles, [rows, 1, length, head_size / 2] (Su et al. 2021, RoFormer).
+
+    Args:
+        positions: integers [rows, length].
+        base: the angle of pair `i` falls by `base ** (-2 i / head_size)` per position.
+    """
+    exponents = torch.arange(0, head_size, 2, device=positions.device, dtype=torch.float32) / head_size
+    angles = positions[:, None, :, None] * base**-exponents
+    return angles.cos(), angles.sin()
+
+
+def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turns each pair (number `i` of the first half, number `i` of the second) by its angle."""
+    first, second = heads.float().chunk(2, dim=-1)
+    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return turned.to(heads.dtype)
+
+
+def _attention_with_dropout(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, probability: float
+) -> Tensor:
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return dropout(scores.softmax(dim=-1), probability).to(value.dtype) @ value
+
+
+@cache
+def _flex_attention(device: str) -> Any:
+    # Uncompiled it writes out all scores: right, and only good for a test.
+    return torch.compile(flex_attention) if device == "cuda" else flex_attention
