@@ -1,3 +1,5 @@
+import functools
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +219,90 @@ def test_batches_fit_the_batch_size_and_the_steps_that_were_announced(
         assert max(sizes) <= 5
     rest = list(task.batches(1, task.steps_per_epoch() - 1))
     assert len(rest) == 2
+
+
+def frame_task(videos: tuple[list[LabelledVideo], list[LabelledVideo]], **changes: Any) -> DetectionTask:
+    return DetectionTask(
+        plugins.load(DETECTORS, "frame_only")(
+            plugins.configure(DETECTORS, "frame_only", {}), input_size=2, num_classes=3
+        ),
+        *videos,
+        sampling=SamplingConfig(window_steps=9, partial_windows=True, scored_fraction=0.5),
+        training=training_config(Path("unused"), **changes),
+    )
+
+
+def test_the_pieces_of_a_batch_hold_its_rows_in_order(
+    videos: tuple[list[LabelledVideo], list[LabelledVideo]],
+) -> None:
+    task = frame_task(videos, batch_size=8, accumulation_steps=2)
+    whole = list(task.batches(1, 2))
+    for splits in (2, 4):
+        pieces = list(task.batches(1, 2, splits))
+        assert len(pieces) == splits * len(whole)
+        assert max(len(piece.features) for piece in pieces) <= 8 // splits
+        for number, batch in enumerate(whole):
+            own = pieces[number * splits : (number + 1) * splits]
+            for name in ("features", "mask", "labels", "valid", "scored"):
+                assert torch.equal(torch.cat([getattr(one, name) for one in own]), getattr(batch, name))
+
+
+def test_no_piece_is_empty_where_a_batch_has_fewer_windows_than_pieces(
+    videos: tuple[list[LabelledVideo], list[LabelledVideo]],
+) -> None:
+    task = frame_task((videos[0][:1], videos[1]), batch_size=16)
+    [batch] = task.batches(0, 0)
+    pieces = list(task.batches(0, 0, 16))
+    assert len(batch.features) < 16
+    assert [len(piece.features) for piece in pieces] == [1] * 16
+    seen = torch.cat([piece.features for piece in pieces])
+    assert torch.equal(seen[: len(batch.features)], batch.features)
+
+
+def test_a_batch_warm_up_leaves_windows_out_and_goes_on_where_it_stopped(
+    videos: tuple[list[LabelledVideo], list[LabelledVideo]],
+) -> None:
+    full = frame_task(videos, batch_size=2, accumulation_steps=3)
+    steps = full.steps_per_epoch()
+    rising = frame_task(videos, batch_size=2, accumulation_steps=3, batch_warmup_steps=steps + 2)
+    numbers = [len(list(rising.batches(epoch, 0))) for epoch in range(3)]
+    counts = rising._training.micro_batches_before
+    assert numbers == [counts(steps), counts(2 * steps) - counts(steps), 3 * steps]
+    assert numbers[0] < numbers[1] < numbers[2]
+    whole = [batch.features for batch in rising.batches(0, 0)]
+    rest = [batch.features for batch in rising.batches(0, 3)]
+    assert len(rest) == len(whole) - counts(3)
+    assert all(torch.equal(a, b) for a, b in zip(whole[counts(3) :], rest, strict=True))
+
+
+@pytest.mark.parametrize("plugin", ["frame_only", "oadtr"])
+def test_a_compiled_loss_is_the_loss(
+    plugin: str, videos: tuple[list[LabelledVideo], list[LabelledVideo]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    detector = plugins.load(DETECTORS, plugin)(
+        plugins.configure(DETECTORS, plugin, SMALL.get(plugin, {})), input_size=2, num_classes=3
+    )
+    task = DetectionTask(
+        detector,
+        *videos,
+        sampling=SamplingConfig(window_steps=9, partial_windows=True),
+        training=training_config(Path("unused")),
+    )
+    batches = list(itertools.islice(task.batches(0, 0), 2))
+    plain = [task.loss(batch, torch.device("cpu"))[0] for batch in batches]
+    names = set(detector.state_dict())
+    compiled: list[int] = []
+
+    def counting(module: torch.fx.GraphModule, inputs: Any) -> Any:  # stands for a slow compiler
+        compiled.append(len(module.graph.nodes))
+        return module.forward
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=counting))
+    task.compile()
+    torch.testing.assert_close([task.loss(batch, torch.device("cpu"))[0] for batch in batches], plain)
+    assert compiled
+    assert set(detector.state_dict()) == names
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -1,7 +1,8 @@
 """Training a detector: what `prolepsis.training.loop` needs to know, and the model that comes out."""
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class DetectionTask:
         """`noise [D]` is the spread of the noise added to each feature, None for no noise."""
         self.model: nn.Module = detector
         self._detector = detector
+        self._loss = detector.loss
         self._validation = validation
         self._training = training
         self._noise = noise
@@ -78,16 +80,26 @@ class DetectionTask:
         per_step = self._training.batch_size * self._training.accumulation_steps
         return -(-self._sampler.most_windows() // per_step)
 
-    def batches(self, epoch: int, first_step: int) -> Iterator[WindowBatch]:
-        per_step = self._training.accumulation_steps
-        return self._sampler.batches(epoch, self.steps_per_epoch() * per_step, first_step * per_step)
+    def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[WindowBatch]:
+        """Every window once, except in a warm-up of the batch: its smaller steps leave some of them out."""
+        steps = self.steps_per_epoch()
+        start, first, end = (
+            self._training.micro_batches_before(epoch * steps + step) for step in (0, first_step, steps)
+        )
+        dealt = self._sampler.batches(epoch, steps * self._training.accumulation_steps, first - start)
+        for batch in itertools.islice(dealt, end - first):
+            yield from _pieces(batch, splits)
+
+    def compile(self) -> None:
+        # The loss as a whole, since not every detector's goes through `forward`. Windows differ in length.
+        self._loss = torch.compile(self._detector.loss, dynamic=True)
 
     def loss(self, batch: WindowBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
         batch = batch.to(device)
         if self._noise is not None:
             noise = torch.randn_like(batch.features) * self._noise.to(device) * batch.mask.unsqueeze(-1)
             batch = replace(batch, features=batch.features + noise)
-        return self._detector.loss(batch)
+        return self._loss(batch)
 
     def validate(self, device: torch.device) -> dict[str, float]:
         precision = resolve_precision(self._training.precision, device)
@@ -191,6 +203,17 @@ def build_detector(
         config, input_size=input_size, num_classes=num_classes
     )
     return detector if moments is None else StandardisedDetector(detector, moments)
+
+
+def _pieces(batch: WindowBatch, count: int) -> Iterator[WindowBatch]:
+    """A batch's windows in `count` batches, none empty: of fewer windows than that, some are seen twice."""
+    if count == 1:
+        yield batch
+        return
+    size = len(batch.features)
+    for rows in np.array_split(np.resize(np.arange(size), max(size, count)), count):
+        chosen = torch.from_numpy(rows)
+        yield WindowBatch(*(getattr(batch, field.name)[chosen] for field in fields(batch)))
 
 
 def _require_actions(split: str, videos: Sequence[LabelledVideo]) -> None:

@@ -10,6 +10,8 @@ from torch import Tensor
 from prolepsis.errors import ProlepsisError
 
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+# What PyTorch's allocators and CUDA's libraries say where they raise a plain RuntimeError.
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -99,6 +101,21 @@ def restore_random_tensors(tensors: dict[str, Tensor]) -> None:
                 torch.cuda.set_rng_state(tensors[f"cuda.{i}"], i)
     if torch.backends.mps.is_available() and "mps" in tensors:
         torch.mps.set_rng_state(tensors["mps"])
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is what Python, PyTorch or a GPU's library raises when memory is not enough."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _OUT_OF_MEMORY)
+
+
+def release_memory(device: torch.device) -> None:
+    """Gives back what PyTorch keeps of the device's memory for later, so that it can be cut anew."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def _is_present(device: torch.device) -> bool:

@@ -8,6 +8,9 @@ A run that is killed and started again ends with the same weights and the same h
 interrupted, bit for bit on one CPU process: a checkpoint holds weights, optimizer, random generators, the
 position in the data and the running means of the epoch, and the learning rate is a function of the step
 alone.
+
+A step whose batch does not fit into memory is taken again in smaller pieces of the same rows. Where all rows
+weigh the same in the loss, its gradient is that of the whole batch, to rounding; dropout draws other numbers.
 """
 
 import json
@@ -30,7 +33,9 @@ from prolepsis.training.checkpoint import CURVES_FILE, CheckpointStore, independ
 from prolepsis.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
 from prolepsis.training.device import (
     autocast,
+    is_out_of_memory,
     random_tensors,
+    release_memory,
     resolve_device,
     resolve_precision,
     restore_random_tensors,
@@ -42,6 +47,7 @@ from prolepsis.training.progress import Bar, progress
 __all__ = ["FitResult", "OptimizerConfig", "ScheduleConfig", "Task", "TrainingConfig", "fit"]
 
 _ROWS_PER_EPOCH = 50
+_CLIP_EPS = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 _TERMINATED = 128 + signal.SIGTERM
 _logger = logging.getLogger(__name__)
 
@@ -55,16 +61,22 @@ class Task(Protocol):
         """Optimizer steps in an epoch."""
         ...
 
-    def batches(self, epoch: int, first_step: int) -> Iterator[Any]:
+    def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[Any]:
         """The batches of `epoch` (from 0) from optimizer step `first_step` (from 0) of that epoch on.
 
-        `accumulation_steps` batches per optimizer step. They must depend on the seed, the epoch and the step
-        only, never on a generator carried along, or a resumed run would see other data.
+        For each optimizer step as many micro-batches as `TrainingConfig.micro_batches` says, each cut into
+        `splits` batches of `batch_size / splits` rows (`splits` divides `batch_size`): the same rows in the
+        same order whatever `splits` is. They must depend on the seed, the epoch and the step only, never on a
+        generator carried along, or a resumed run would see other data.
         """
         ...
 
     def loss(self, batch: Any, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
         """The mean loss of one batch, a scalar to differentiate, and further scalars to record."""
+        ...
+
+    def compile(self) -> None:
+        """Has PyTorch compile what is worth it; the names in `model.state_dict()` stay as they are."""
         ...
 
     def validate(self, device: torch.device) -> dict[str, float]:
@@ -112,8 +124,8 @@ def fit(
 
     On SIGTERM the run saves a checkpoint after the step at hand and exits with code 143.
 
-    Raises ProlepsisError when the loss or its gradient stops being a number, naming epoch and step, and when
-    `monitor` names no validation metric.
+    Raises ProlepsisError when the loss or its gradient stops being a number, naming epoch and step, when not
+    even one row fits into memory, and when `monitor` names no validation metric.
     """
     run = _Run(task, config, fingerprint)
     run.resume()
@@ -154,7 +166,10 @@ class _Run:
         self.dtype = resolve_precision(config.precision, self.device)
         seed_everything(config.seed)
         self.model = task.model.to(self.device)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = build_optimizer(self.model, config.optimizer)
+        if config.compile:
+            task.compile()
         self.steps_per_epoch = task.steps_per_epoch()
         if self.steps_per_epoch < 1:
             raise ProlepsisError(
@@ -166,6 +181,8 @@ class _Run:
 
         self.epoch = 0
         self.epoch_step = 0
+        self.splits = 1
+        self.batches: Iterator[Any] = iter(())
         self.epoch_means = _Means()
         self.row_means = _Means()
         self.history: list[dict[str, float]] = []
@@ -182,9 +199,9 @@ class _Run:
     def train_epoch(self, bar: Bar, note: Callable[[], str] | None) -> Iterator[None]:
         """Trains to the end of the epoch at hand; yields after every optimizer step."""
         self.model.train()
-        batches = self.task.batches(self.epoch, self.epoch_step)
+        self.batches = self._batches_from_here()
         while self.epoch_step < self.steps_per_epoch:
-            scalars = self._optimizer_step(batches)
+            scalars = self._optimizer_step()
             self.epoch_step += 1
             self.epoch_means.add({name: value for name, value in scalars.items() if name != "gradient_norm"})
             self.row_means.add(scalars)
@@ -244,6 +261,7 @@ class _Run:
         state = {
             "epoch": self.epoch,
             "epoch_step": self.epoch_step,
+            "splits": self.splits,
             "epoch_means": self.epoch_means.sums,
             "row_means": self.row_means.sums,
             "history": self.history,
@@ -260,6 +278,7 @@ class _Run:
         if checkpoint is not None:
             state = checkpoint.state
             self.epoch, self.epoch_step = state["epoch"], state["epoch_step"]
+            self.splits = state["splits"]
             self.epoch_means, self.row_means = _Means(state["epoch_means"]), _Means(state["row_means"])
             self.history, self.curve = state["history"], state["curve"]
             self.best_epoch, self.best_metrics = state["best_epoch"], state["best_metrics"]
@@ -272,42 +291,87 @@ class _Run:
             _logger.info("Continuing from step %d of %d.", self.step, self.total_steps)
         self._rewrite_curves()
 
-    def _optimizer_step(self, batches: Iterator[Any]) -> dict[str, float]:
+    def _optimizer_step(self) -> dict[str, float]:
         """One update of the weights; its scalars as means over the accumulated batches."""
-        learning_rate = self._learning_rate(self.step)
+        factor = self._schedule_factor(self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        recorded: list[dict[str, Tensor]] = []
-        for _ in range(self.config.accumulation_steps):
-            batch = next(batches, None)
-            if batch is None:
-                raise RuntimeError(f"{type(self.task).__name__}.batches ended before step {self.epoch_step}")
-            with autocast(self.device, self.dtype):
-                loss, others = self.task.loss(batch, self.device)
-            (loss / self.config.accumulation_steps).backward()  # type: ignore[no-untyped-call]
-            recorded.append({"loss": loss, **others})
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            group["lr"] = group["initial_lr"] * factor
+        recorded = self._gradients()
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         gradient_norm = nn.utils.get_total_norm(gradients)
         values = self._read_scalars([*recorded, {"gradient_norm": gradient_norm}])
         self._require_numbers(values)
         if self.config.gradient_clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(
-                self.model.parameters(), self.config.gradient_clip_norm, gradient_norm
-            )
+            # By a number that is already here: nothing more is asked of the device, and most steps of a
+            # settled training need no multiplication at all.
+            share = self.config.gradient_clip_norm / (values[-1]["gradient_norm"] + _CLIP_EPS)
+            if share < 1.0:
+                torch._foreach_mul_(gradients, share)
         self.optimizer.step()
         means = _Means()
         for scalars in values:
             means.add(scalars)
         return means.means()
 
+    def _gradients(self) -> list[dict[str, Tensor]]:
+        """Finds the gradients of the step at hand, in pieces that fit into memory; returns their scalars."""
+        before = random_tensors()
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._accumulate()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._split_further(error)
+            # Outside the handler, since the error's traceback holds what has to be freed.
+            self.optimizer.zero_grad(set_to_none=True)
+            release_memory(self.device)
+            restore_random_tensors(before)
+            self.batches = self._batches_from_here()
+
+    def _accumulate(self) -> list[dict[str, Tensor]]:
+        """Adds up the gradients of the batches of the step at hand; returns their scalars."""
+        count = self.config.micro_batches(self.step) * self.splits
+        recorded: list[dict[str, Tensor]] = []
+        for _ in range(count):
+            batch = next(self.batches, None)
+            if batch is None:
+                raise RuntimeError(f"{type(self.task).__name__}.batches ended before step {self.epoch_step}")
+            with autocast(self.device, self.dtype):
+                loss, others = self.task.loss(batch, self.device)
+            (loss / count).backward()  # type: ignore[no-untyped-call]
+            recorded.append({name: value.detach() for name, value in {"loss": loss, **others}.items()})
+        return recorded
+
+    def _split_further(self, error: BaseException) -> None:
+        """Cuts batches into halves, or into the next smaller pieces that are all of one size."""
+        rows = self.config.batch_size
+        if self.splits == rows:
+            raise ProlepsisError(
+                f"Not even a single row fits into the memory of {self.device} with this model"
+                f" ({type(self.model).__name__}, {sum(p.numel() for p in self.parameters):,} parameters).",
+                where=f"epoch {self.epoch + 1}, step {self.epoch_step + 1} of {self.steps_per_epoch}",
+                remedy="make the model smaller, or what a row holds shorter; batch_size"
+                f" ({rows}) no longer matters",
+            ) from error
+        before = rows // self.splits
+        self.splits = next(n for n in range(2 * self.splits, rows + 1) if rows % n == 0)
+        _logger.warning(
+            "Out of memory in epoch %d, step %d: going on with micro-batches of size %d instead of %d. "
+            "What a step learns from stays the same.",
+            self.epoch + 1,
+            self.epoch_step + 1,
+            rows // self.splits,
+            before,
+        )
+
+    def _batches_from_here(self) -> Iterator[Any]:
+        return self.task.batches(self.epoch, self.epoch_step, self.splits)
+
     def _read_scalars(self, recorded: list[dict[str, Tensor]]) -> list[dict[str, float]]:
         """The scalars of several dicts, fetched from the device in one go: each transfer waits for it."""
-        flat = [
-            value.detach().to(self.device, torch.float32)
-            for scalars in recorded
-            for value in scalars.values()
-        ]
+        flat = [value.to(self.device, torch.float32) for scalars in recorded for value in scalars.values()]
         numbers = iter(torch.stack(flat).tolist())
         return [{name: next(numbers) for name in scalars} for scalars in recorded]
 
@@ -324,8 +388,10 @@ class _Run:
                 )
 
     def _learning_rate(self, step: int) -> float:
-        factor = self.config.schedule.factor(step, self.total_steps, self.steps_per_epoch)
-        return self.config.optimizer.learning_rate * factor
+        return self.config.optimizer.learning_rate * self._schedule_factor(step)
+
+    def _schedule_factor(self, step: int) -> float:
+        return self.config.schedule.factor(step, self.total_steps, self.steps_per_epoch)
 
     def _is_best(self, value: float) -> bool:
         if not self.best_metrics or math.isnan(self.best_metrics[self.config.monitor]):

@@ -1,0 +1,87 @@
+import time
+
+import pytest
+import torch
+
+from prolepsis.training import arithmetic
+from prolepsis.training.arithmetic import known_peak, matrix_rate, peak_rate
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "half", "single"),
+    [
+        ("NVIDIA A100-SXM4-80GB", 312e12, 19.5e12),
+        ("NVIDIA A100 80GB PCIe", 312e12, 19.5e12),
+        ("NVIDIA H100 80GB HBM3", 989.5e12, 67e12),
+        ("NVIDIA H100 PCIe", 756.5e12, 51e12),
+        ("NVIDIA H200", 989.5e12, 67e12),
+        ("NVIDIA H200 NVL", 835.5e12, 60e12),
+        ("NVIDIA A10G", 70e12, 35e12),
+        ("NVIDIA A10", 125e12, 31.2e12),
+        ("NVIDIA L4", 121e12, 30.3e12),
+        ("NVIDIA L40S", 362e12, 91.6e12),
+        ("NVIDIA GeForce RTX 4090", 165.2e12, 82.6e12),
+    ],
+)
+def test_peaks_of_known_devices_by_the_names_that_they_give(name: str, half: float, single: float) -> None:
+    assert known_peak(name, torch.bfloat16) == known_peak(name, torch.float16) == half
+    assert known_peak(name, torch.float32) == single
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GeForce RTX 3090 Ti",
+        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
+        "NVIDIA A1000",
+        "Quadro P400",
+    ],
+)
+def test_a_device_that_only_sounds_alike_is_not_known(name: str) -> None:
+    assert known_peak(name, torch.bfloat16) is None
+
+
+@pytest.mark.parametrize(("name", "peak"), [("Tesla T4", 65e12), ("Tesla V100-SXM2-16GB", 125e12)])
+def test_old_devices_have_a_peak_for_float16_but_none_for_bfloat16(name: str, peak: float) -> None:
+    assert known_peak(name, torch.float16) == peak
+    assert known_peak(name, torch.bfloat16) is None
+
+
+def test_float32_counts_as_tf32_where_that_is_allowed() -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        assert known_peak("NVIDIA A100-SXM4-80GB", torch.float32) == 156e12
+        assert known_peak("Tesla T4", torch.float32) == 8.1e12
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_a_known_gpu_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA L4")
+    monkeypatch.setattr(arithmetic, "matrix_rate", lambda device, dtype: 7.0)
+    cuda = torch.device("cuda")
+    assert peak_rate(cuda, torch.bfloat16) == 121e12
+    assert peak_rate(cuda, torch.float64) == 7.0
+
+
+def test_the_rate_of_this_machine_is_that_of_a_product_timed_by_hand() -> None:
+    matrix_rate.cache_clear()
+    torch.manual_seed(0)
+    drawn = torch.get_rng_state()
+    rate = peak_rate(CPU, torch.float32)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    factor = torch.randn(512, 512)
+    fastest = float("inf")
+    for _ in range(20):
+        started = time.perf_counter()
+        factor @ factor
+        fastest = min(fastest, time.perf_counter() - started)
+    # Wide, since other processes share the cores.
+    assert 0.02 < rate / (2 * 512**3 / fastest) < 50
+    started = time.perf_counter()
+    assert matrix_rate(CPU, torch.float32) == rate
+    assert time.perf_counter() - started < 0.01
