@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.hugging_face import PretrainedBert, load_hugging_face
 from prolepsis.text.bert.attention import block_attention_mask
+from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.heads import BertForPretraining
+from prolepsis.text.bert.hugging_face import PretrainedBert, load_hugging_face
 from prolepsis.text.tokenizers import Tokenizer
 
 transformers = pytest.importorskip("transformers")

@@ -3,8 +3,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.attention import block_attention_mask
+from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.heads import BertForPretraining
 
 
@@ -43,6 +43,67 @@ def test_examples_that_share_a_row_do_not_see_each_other_nor_the_padding(small_c
     positions = _positions(numbers)
     unmasked = model.encoder(tokens, torch.zeros_like(tokens), positions)
     assert (unmasked - packed).abs().max() > 1e-2
+
+
+FORMS = {
+    "pre-norm": {"norm_first": True},
+    "rotary": {"position_embedding_type": "rotary"},
+    "GEGLU": {"gated_feed_forward": True},
+    "SwiGLU": {"gated_feed_forward": True, "hidden_act": "silu"},
+    "factorised": {"embedding_size": 6},
+    "shared": {"num_hidden_groups": 1},
+    "all": {
+        "norm_first": True,
+        "position_embedding_type": "rotary",
+        "gated_feed_forward": True,
+        "embedding_size": 6,
+        "num_hidden_groups": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_in_every_form_a_token_sees_its_own_example_where_it_stands(
+    form: str, small_config: BertConfig
+) -> None:
+    torch.manual_seed(0)
+    model = BertForPretraining(small_config.model_copy(update=FORMS[form])).eval()
+    tokens = torch.randint(5, small_config.vocab_size, (1, 12))
+    alone = _encode(model, tokens[:, :7], torch.zeros(1, 7, dtype=torch.int64))
+    packed = _encode(model, tokens, torch.tensor([[0] * 7 + [1] * 5]))
+    torch.testing.assert_close(packed[:, :7], alone, rtol=1e-5, atol=1e-5)
+    # The order counts: with the first two exchanged, the third sees something else.
+    swapped = tokens[:, [1, 0, *range(2, 7)]]
+    other = _encode(model, swapped, torch.zeros(1, 7, dtype=torch.int64))
+    assert (other[:, 2] - alone[:, 2]).abs().max() > 1e-3
+
+
+def test_the_forms_have_the_parameters_that_their_papers_say() -> None:
+    def count(**form: object) -> int:
+        config = BertConfig.model_validate({"vocab_size": 30000, **form})
+        with torch.device("meta"):
+            return sum(p.numel() for p in BertForPretraining(config).encoder.parameters())
+
+    # With the pooler ALBERT-base has 12 million parameters (Lan et al. 2020, table 1); BERT-base has 108.
+    pooler = 768 * 768 + 768
+    assert count(embedding_size=128, num_hidden_groups=1) + pooler == pytest.approx(12e6, rel=0.03)
+    assert count() == pytest.approx(108e6, rel=0.02)
+    # A gate is a third projection, pre-norm one more norm; rotary positions have no weights.
+    assert count(gated_feed_forward=True) - count() == 12 * (768 * 3072 + 3072)
+    assert count(norm_first=True) - count() == 2 * 768
+    assert count() - count(position_embedding_type="rotary") == 512 * 768
+
+
+def test_pre_norm_is_an_identity_with_norms_where_sublayers_give_nothing(small_config: BertConfig) -> None:
+    torch.manual_seed(0)
+    encoder = BertForPretraining(small_config.model_copy(update={"norm_first": True})).encoder.eval()
+    for layer in encoder.layers:
+        torch.nn.init.zeros_(layer.attention.output.weight)
+        torch.nn.init.zeros_(layer.feed_forward.contract.weight)
+    tokens = torch.randint(5, small_config.vocab_size, (1, 5))
+    zeros, positions = torch.zeros_like(tokens), torch.arange(5)[None]
+    expected = encoder.final_norm(encoder.embeddings(tokens, zeros, positions))
+    torch.testing.assert_close(encoder(tokens, zeros, positions), expected)
 
 
 def test_the_output_of_hidden_tokens_is_tied_to_the_embeddings(small_config: BertConfig) -> None:

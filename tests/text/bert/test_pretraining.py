@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.config import BertConfig, LengthWarmup
 from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence
 from prolepsis.text.bert.packed import MaskedBatch
 from prolepsis.text.bert.pretraining import (
@@ -69,8 +69,7 @@ def task_of(
     return PretrainingTask(
         objective,
         objective.build_model(config, token_counts(shards.split("train"), config.vocab_size)),
-        shards.split("train"),
-        shards.split("val"),
+        shards,
         training(directory, **changes),
         steps_per_epoch=steps,
         validation_rows=6,
@@ -249,3 +248,116 @@ def test_the_unigram_entropy_is_that_of_all_tokens(shards: TokenShards, tokenize
     counts = token_counts(split, tokenizer.vocabulary_size)
     assert counts.tolist() == np.bincount(tokens, minlength=tokenizer.vocabulary_size).tolist()
     assert unigram_entropy(counts) == pytest.approx(stats.entropy(counts), rel=1e-12)
+
+
+def test_splitting_batches_changes_neither_rows_nor_order(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    task = task_of(objective, shards, small_config, tmp_path, steps=5)
+    whole = [batch.token_ids for batch in task.batches(0, 1)]
+    parts = [batch.token_ids for batch in task.batches(0, 1, splits=2)]
+    assert [len(part) for part in parts] == [ROWS // 2] * len(parts)
+    assert torch.equal(torch.cat(parts), torch.cat(whole))
+
+
+def test_a_batch_warmup_takes_the_rows_one_after_the_other(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    task = task_of(
+        objective, shards, small_config, tmp_path, steps=4, accumulation_steps=3, batch_warmup_steps=4
+    )
+    plain = task_of(objective, shards, small_config, tmp_path, steps=100)
+    batches = [batch.token_ids for epoch in (0, 1) for batch in task.batches(epoch, 0)]
+    expected = [batch.token_ids for batch, _ in zip(plain.batches(0, 0), batches, strict=False)]
+    assert 8 < len(batches) < 24
+    assert torch.equal(torch.cat(batches), torch.cat(expected))
+    # Continued in the middle, the rest is the same.
+    behind = [batch.token_ids for batch in task.batches(1, 2)]
+    assert torch.equal(torch.cat(behind), torch.cat(batches[-len(behind) :]))
+
+
+def test_a_length_warmup_has_shorter_rows_at_first_and_as_many_tokens(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    warmup = LengthWarmup(max_length=LENGTH // 2, share=0.75)
+    task = PretrainingTask(
+        objective,
+        objective.build_model(small_config, np.ones(5, np.int64)),
+        shards,
+        training(tmp_path, epochs=2),
+        steps_per_epoch=4,
+        validation_rows=6,
+        length_warmup=warmup,
+    )
+    shapes = [tuple(batch.token_ids.shape) for epoch in (0, 1) for batch in task.batches(epoch, 0)]
+    assert shapes == [(2 * ROWS, LENGTH // 2)] * 6 + [(ROWS, LENGTH)] * 2
+    whole = [contents(batch) for batch in task.batches(1, 0)]
+    assert [contents(batch) for batch in task.batches(1, 1)] == whole[1:]
+    assert [contents(batch) for batch in task.batches(1, 3)] == whole[3:]
+
+
+def test_a_length_warmup_that_is_not_shorter_is_refused(
+    tmp_path: Path,
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+) -> None:
+    warmup = LengthWarmup(max_length=LENGTH, share=0.5)
+    with pytest.raises(ProlepsisError, match="does not begin with shorter rows"):
+        pretrain(tokenizer, shards, objective, small_config, training(tmp_path), length_warmup=warmup)
+
+
+@pytest.mark.parametrize("learning_rate", [1e-9, 4e-3])
+def test_a_run_that_does_not_learn_from_context_says_so_after_a_tenth_of_its_steps(
+    tmp_path: Path,
+    write_shards: WriteShards,
+    random_documents: RandomDocuments,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+    caplog: pytest.LogCaptureFixture,
+    learning_rate: float,
+) -> None:
+    shards = write_shards(train=random_documents(1, 200), val=random_documents(2, 20))
+    config = small_config.model_copy(
+        update={"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "initializer_range": 0.1}
+    )
+    settings = training(
+        tmp_path, epochs=1, batch_size=8, optimizer=OptimizerConfig(name="adamw", learning_rate=learning_rate)
+    )
+    result = pretrain(tokenizer, shards, objective, config, settings, steps_per_epoch=300)
+    warned = [record for record in caplog.records if "After 30 steps" in record.getMessage()]
+    passed = result.metrics["unigram_entropy_passed_at_step"]
+    if learning_rate < 1e-6:
+        assert len(warned) == 1
+        assert passed is None
+    else:
+        assert passed is not None
+        assert bool(warned) == (passed > 30)
+
+
+def test_the_work_of_a_step_is_that_of_its_products(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    task = task_of(objective, shards, small_config, tmp_path)
+    batch = next(task.batches(0, 0))
+    before = torch.get_rng_state()
+    width, inner = small_config.hidden_size, small_config.intermediate_size
+    tokens = ROWS * LENGTH
+    masked, examples = len(batch.masked_targets), len(batch.labels)
+    per_layer = tokens * (4 * width**2 + 2 * width * inner) + 2 * tokens * LENGTH * width
+    heads = masked * (width**2 + width * small_config.vocab_size) + examples * (width**2 + 2 * width)
+    expected = 2 * 3 * (small_config.num_hidden_layers * per_layer + heads)
+    assert task.work(batch, CPU) == pytest.approx(expected, rel=1e-9)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_compiling_changes_no_names(
+    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+) -> None:
+    task = task_of(objective, shards, small_config, tmp_path)
+    before = list(task.model.state_dict())
+    task.compile()
+    assert list(task.model.state_dict()) == before
+    assert task.model.encoder._compiled_call_impl is not None

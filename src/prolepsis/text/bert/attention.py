@@ -37,10 +37,18 @@ def block_attention_mask(
 
 
 def example_mask(example_numbers: Tensor, dropout_probability: float) -> AttentionMask:
-    """The mask of `block_attention_mask` in the form that is fastest where the numbers lie."""
-    if example_numbers.device.type != "cuda" or dropout_probability:
-        return block_attention_mask(example_numbers)
-    return flex_mask(example_numbers)
+    """The mask of `block_attention_mask` in the form that is fastest where the numbers lie.
+
+    Without FlexAttention: 0 where a token may look and minus infinity elsewhere, to be added to the scores.
+    """
+    if example_numbers.device.type == "cuda" and not dropout_probability:
+        return flex_mask(example_numbers)
+    return additive(block_attention_mask(example_numbers))
+
+
+def additive(mask: Tensor) -> Tensor:
+    """A boolean mask as what is added to the scores, float32."""
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
 def flex_mask(example_numbers: Tensor) -> BlockMask:
@@ -71,7 +79,8 @@ class Attention(nn.Module):
         """Returns [rows, length, hidden_size].
 
         Args:
-            mask: who may look at whom; None lets every token see its whole row.
+            mask: boolean, or what is added to the scores, broadcast to [rows, heads, length, length]; or a
+                `BlockMask`. None lets every token see its whole row.
             rotation: of `rotary_angles`, for rotary positions.
         """
         rows, length, width = hidden.shape
@@ -85,8 +94,8 @@ class Attention(nn.Module):
         """The output projection of what is attended to; all three [rows, heads, length, head size]."""
         if isinstance(mask, BlockMask):
             attended = _flex_attention(query.device.type)(query, key, value, block_mask=mask)
-        elif self.training and self.dropout_probability:
-            attended = _attention_with_dropout(query, key, value, mask, self.dropout_probability)
+        elif self.training and (self.dropout_probability or _is_slow(query)):
+            attended = _attention_in_steps(query, key, value, mask, self.dropout_probability)
         else:
             attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))
@@ -112,12 +121,17 @@ def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return turned.to(heads.dtype)
 
 
-def _attention_with_dropout(
+def _is_slow(query: Tensor) -> bool:
+    """torch's fused attention of bfloat16 takes ten times as long backward as that of float32 on a CPU."""
+    return query.device.type == "cpu" and query.dtype == torch.bfloat16
+
+
+def _attention_in_steps(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, probability: float
 ) -> Tensor:
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
     if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+        scores = scores + (additive(mask) if mask.dtype == torch.bool else mask)
     return dropout(scores.softmax(dim=-1), probability).to(value.dtype) @ value
 
 

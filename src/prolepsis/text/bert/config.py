@@ -8,7 +8,7 @@ from prolepsis.errors import ProlepsisError
 
 
 class BertConfig(BaseModel):
-    """Sizes, form and regularisation of the encoder; the defaults are BERT-base, uncased (Devlin et al. 2019).
+    """Sizes, form and regularisation of the encoder; by default BERT-base, uncased (Devlin et al. 2019).
 
     Attributes:
         hidden_act: `gelu` (exact), `gelu_new` (its tanh approximation, ALBERT's) or `silu`.

@@ -1,4 +1,4 @@
-"""Dropout that costs a third on a CPU: there torch draws a double for every number, here 16 bits suffice."""
+"""Dropout that is several times as fast on a CPU: torch draws a double for every number, here 16 bits do."""
 
 from typing import Any
 
@@ -28,11 +28,12 @@ def dropout(values: Tensor, probability: float) -> Tensor:
 
     On a CPU the probability is rounded to 1 / 65,536; the scale is that of the rounded one.
     """
-    if not probability:
+    dropped_levels = round(probability * _LEVELS)
+    if not dropped_levels:
         return values
     if values.device.type != "cpu":
         return functional.dropout(values, probability)
-    dropped: Tensor = _Dropout.apply(values, round(probability * _LEVELS))
+    dropped: Tensor = _Dropout.apply(values, dropped_levels)
     return dropped
 
 
@@ -42,12 +43,15 @@ class _Dropout(torch.autograd.Function):
         words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64)
         words.random_(-(1 << 63), None)
         levels = words.view(torch.int16)[: values.numel()].view(values.shape)
-        kept = levels >= dropped_levels - _LEVELS // 2
+        # 1 from the first level that is kept on, else 0: in integers, because booleans take several times as
+        # long, to make and to multiply by.
+        last_dropped = dropped_levels - _LEVELS // 2 - 1
+        kept = levels.clamp(last_dropped, last_dropped + 1).sub_(last_dropped).to(values.dtype)
         ctx.scale = _LEVELS / (_LEVELS - dropped_levels)
         ctx.save_for_backward(kept)
-        return torch.where(kept, values * ctx.scale, 0)
+        return (values * kept).mul_(ctx.scale)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (kept,) = ctx.saved_tensors
-        return torch.where(kept, gradient * ctx.scale, 0), None
+        return (gradient * kept).mul_(ctx.scale), None

@@ -1,4 +1,4 @@
-"""What a split of token shards is cut into for one pass: examples, each by itself a whole input of the model."""
+"""What a split of token shards is cut into for one pass: examples, each an input of the model by itself."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol

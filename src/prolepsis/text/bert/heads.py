@@ -26,7 +26,7 @@ class MaskedTokenHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, vectors: Tensor, token_embeddings: Tensor) -> Tensor:
-        """Returns [n, vocab_size] for vectors [n, input_size] and embeddings [vocab_size, embedding_width]."""
+        """Returns [n, vocab_size], from [n, input_size] and embeddings [vocab_size, embedding_width]."""
         transformed = self.norm(self.activation(self.transform(vectors)))
         return functional.linear(transformed, token_embeddings, self.bias)
 
@@ -76,7 +76,7 @@ class BertForPretraining(nn.Module):
         return logits
 
     def encode(self, batch: MaskedBatch) -> Tensor:
-        """The encoder's outputs for the rows of a batch, one after the other, [rows x length, hidden_size]."""
+        """The encoder's outputs for a batch, row after row, [rows x length, hidden_size]."""
         mask = self.encoder.mask(batch.example_numbers)
         hidden: Tensor = self.encoder(batch.token_ids, batch.token_types, batch.positions, mask)
         return hidden.flatten(0, 1)

@@ -348,7 +348,7 @@ def _read_tokenizer(directory: Path) -> tuple[Tokenizer, dict[str, Any]]:
         raise ProlepsisError(
             f"The model's tokenizer cannot be read: {error}",
             where=directory,
-            remedy="Give a folder that the pipeline 'bert' wrote, or save transformers' fast tokenizer in it.",
+            remedy="Give a folder of the pipeline 'bert', or save transformers' fast tokenizer in it.",
         ) from error
 
 

@@ -161,7 +161,7 @@ def layout_of(config: BertConfig, *, is_discriminator: bool) -> Layout:
 
 
 def architecture(layout: Layout, modules: set[str]) -> str:
-    """The class of transformers that has all heads of a model, given the first parts of its tensors' names."""
+    """The class of transformers with all heads of a model, given the first parts of its tensors' names."""
     if layout is OWN:
         return "BertEncoder"
     if layout is ELECTRA:

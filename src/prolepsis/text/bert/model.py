@@ -7,7 +7,6 @@ whole vocabulary is computed for the hidden tokens only, about 15 % of all (`hea
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -90,7 +89,9 @@ class BertEncoder(nn.Module):
         for layer in self.layers:
             for _ in range(repeats):
                 hidden = layer(hidden, attention_mask, rotation)
-        return hidden if self.final_norm is None else self.final_norm(hidden)
+        if self.final_norm is not None:
+            hidden = self.final_norm(hidden)
+        return hidden
 
     def mask(self, example_numbers: Tensor) -> AttentionMask:
         """Keeps the examples of a row apart, in the form that is fastest for this model where it lies."""

@@ -73,16 +73,14 @@ def pretrain(
             a split is empty or too small.
     """
     tokens.require_tokenizer(tokenizer.hash)
-    train, validation = tokens.split("train"), tokens.split("val")
-    counts = token_counts(train, tokens.vocabulary_size)
+    counts = token_counts(tokens.split("train"), tokens.vocabulary_size)
     entropy = unigram_entropy(counts)
     _logger.info("Token frequencies alone give a loss of %.3f nats (unigram entropy).", entropy)
     seed_everything(training.seed)
     task = PretrainingTask(
         objective,
         objective.build_model(model, counts),
-        train,
-        validation,
+        tokens,
         training,
         steps_per_epoch=steps_per_epoch,
         validation_rows=validation_rows,
@@ -119,7 +117,7 @@ def pretrain(
         metrics |= predict_hidden_tokens(
             task.model,
             tokenizer,
-            validation,
+            tokens.split("val"),
             max_length=objective.max_length,
             max_rows=validation_rows,
             batch_size=training.batch_size,
@@ -177,8 +175,7 @@ class PretrainingTask:
         self,
         objective: PretrainingObjective,
         model: Any,
-        train: TokenSplit,
-        validation: TokenSplit,
+        tokens: TokenShards,
         training: TrainingConfig,
         *,
         steps_per_epoch: int | None,
@@ -189,6 +186,7 @@ class PretrainingTask:
         self.model = model
         self._objective = objective
         self._training = training
+        train, validation = tokens.split("train"), tokens.split("val")
         self._passes = _Passes(objective, train, training.batch_size, training.seed, 0)
         self._first_plan = self._passes.plan(0)
         batches_in_a_pass = len(self._first_plan) // training.batch_size
@@ -361,9 +359,9 @@ class _Probation:
         self._batches_left -= 1
         if not self._batches_left and float(self._recent) > self._entropy:
             _logger.warning(
-                "After %d steps, a tenth of the run, the loss on hidden tokens is %.3f, above the %.3f that token "
-                "frequencies alone give: nothing has been learnt from context yet. Try a lower learning rate, a "
-                "longer warm-up, or output_bias: token_frequencies.",
+                "After %d steps, a tenth of the run, the loss on hidden tokens is %.3f, above the %.3f that "
+                "token frequencies alone give: nothing has been learnt from context yet. Try a lower "
+                "learning rate, a longer warm-up, or output_bias: token_frequencies.",
                 self._steps,
                 float(self._recent),
                 self._entropy,

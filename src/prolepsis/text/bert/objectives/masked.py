@@ -73,7 +73,7 @@ class MaskedTokenObjective(ABC):
     def is_candidate(self, token_ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which tokens may be hidden: all but the objective's own [CLS] and [SEP]."""
         special = self.tokenizer.special_ids
-        return (token_ids != special["cls"]) & (token_ids != special["sep"])
+        return np.asarray((token_ids != special["cls"]) & (token_ids != special["sep"]))
 
     def measure(self, model: Any, batch: Any) -> Measures:
         return measure_masked_tokens(model.predict_masked(batch), batch)
