@@ -145,9 +145,9 @@ def test_packed_rows_have_room_for_both_sides(pairs: list[tuple[int, int]]) -> N
 def test_packed_rows_are_full_where_both_sides_can_be() -> None:
     targets = np.random.default_rng(0).integers(3, 65, size=20_000)
     sources = np.random.default_rng(1).binomial(targets, 0.8) + 1
-    packed = pack_pairs(sources, targets, 104, 128)
-    assert sources.sum() / (len(packed) * 104) > 0.98
-    assert targets.sum() / (len(packed) * 128) > 0.98
+    packed = pack_pairs(sources, targets, 107, 128)
+    assert sources.sum() / (len(packed) * 107) > 0.96
+    assert targets.sum() / (len(packed) * 128) > 0.96
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
@@ -159,13 +159,13 @@ def test_an_example_in_a_row_of_several_has_the_logits_that_it_has_alone(
 ) -> None:
     model = build(objective, room_for_sentinels, **form)
     plan = objective.plan(split, 3, 0)
-    batch = plan.batch(np.arange(6))
+    batch = plan.batch(np.arange(12))
     with torch.no_grad():
         packed = model.predict(batch)
     assert torch.isfinite(packed).all()
     assert float(packed.std()) > 0.05
-    examples = [int(example) for row in plan.order[:6] for example in plan.packed.row(row)]
-    assert len(examples) > 10
+    examples = [int(example) for row in plan.order[:12] for example in plan.packed.row(row)]
+    assert len(examples) > 12
     logits = packed.split(plan.pairs.target_lengths[examples].tolist())
     for example, expected in zip(examples, logits, strict=True):
         with torch.no_grad():
@@ -204,7 +204,7 @@ def test_the_decoder_sees_no_later_target_token(
         before = model.predict(batch)
         for place in (1, batch.decoder_ids.shape[1] // 2, batch.decoder_ids.shape[1] - 1):
             changed = batch.decoder_ids.clone()
-            changed[0, place] = (changed[0, place] + 7) % 100
+            changed[0, place] = 7 if changed[0, place] == 8 else 8
             after = model.predict(SequenceToSequenceBatch(**vars(batch) | {"decoder_ids": changed}))
             torch.testing.assert_close(after[:place], before[:place], rtol=1e-5, atol=1e-5)
             assert float((after[place:] - before[place:]).abs().amax(dim=1).min()) > 1e-3
@@ -214,6 +214,9 @@ def test_what_the_decoder_writes_step_by_step_is_what_it_predicts_when_given_it(
     objective: SequenceToSequenceObjective, split: TokenSplit, room_for_sentinels: BertConfig
 ) -> None:
     model = build(objective, room_for_sentinels)
+    assert model.decoder.positions is not None
+    # Else the decoder repeats itself, and there would be little to compare.
+    torch.nn.init.normal_(model.decoder.positions.weight, std=3.0)
     plan = objective.plan(split, 3, 0)
     pair = plan.pair(int(plan.pairs.target_lengths.argmax()))
     batch = alone_in_a_row(pair)
@@ -263,16 +266,15 @@ def test_training_lowers_the_loss_and_reaches_every_part(
     objective: SequenceToSequenceObjective, split: TokenSplit, room_for_sentinels: BertConfig
 ) -> None:
     model = build(objective, room_for_sentinels, initializer_range=0.05, hidden_dropout_prob=0.0).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    plan = objective.plan(split, 3, 0)
-    rows = np.arange(min(12, len(plan)))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    batch = objective.plan(split, 3, 0).batch(np.arange(8))
     losses = []
-    for _ in range(60):
-        loss = objective.measure(model, plan.batch(rows)).loss
+    for _ in range(40):
+        loss = objective.measure(model, batch).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[0] == pytest.approx(np.log(room_for_sentinels.vocab_size), rel=0.1)
     assert losses[-1] < 0.75 * losses[0]
     without = [name for name, of in model.named_parameters() if of.grad is None or not of.grad.any()]
@@ -316,7 +318,7 @@ def test_shortened_rows_keep_the_proportion_of_sources_and_targets(
 ) -> None:
     short = objective.shortened(20)
     assert short.max_length == 20
-    assert short.target_length == short.usual_target_length
+    assert short.target_length == short.longest_target
     longer = objective.config.model_copy(update={"target_length": 80})
     assert type(objective)(longer, objective.tokenizer).shortened(20).target_length == 40
 
