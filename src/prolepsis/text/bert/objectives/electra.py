@@ -229,7 +229,7 @@ def sample_tokens(logits: Tensor, random: torch.Generator | None) -> Tensor:
     """A token for each row of logits [M, vocab_size], drawn by its probability, int64 [M].
 
     The original takes the largest of the logits with Gumbel noise: the same draw, for a random number per
-    logit instead of one per row, which on a CPU takes five times as long.
+    logit instead of one per row, which on a CPU takes six times as long.
 
     Args:
         random: None takes torch's own generator, whose state a checkpoint holds.
