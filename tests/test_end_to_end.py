@@ -26,6 +26,7 @@ STAGES = {
     "tokenization",
     "word2vec",
     "bert",
+    "downstream",
     "video_ingestion",
     "feature_extraction",
     "action_detection-frame_only",
@@ -145,7 +146,7 @@ def test_one_parameter_runs_its_stage_and_what_follows_and_nothing_else(demo: Pr
     parameters["bert"]["training"]["seed"] = 1234
     file.write_text(yaml.safe_dump(parameters))
     try:
-        assert stages_run(command(demo.path, "dvc", "repro")) == {"bert", "report"}
+        assert stages_run(command(demo.path, "dvc", "repro")) == {"bert", "downstream", "report"}
         changed = json.loads(command(demo.path, "dvc", "metrics", "diff", "--json"))
         assert any("bert" in name for name in changed)
         assert not any("word2vec" in name for name in changed)

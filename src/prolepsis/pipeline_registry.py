@@ -16,7 +16,7 @@ from prolepsis import pipelines
 warnings.filterwarnings("ignore", message="One or more dataset names contain '.'", category=UserWarning)
 
 COMPOSITES = {
-    "text": ("corpus_ingestion", "tokenization", "word2vec", "bert"),
+    "text": ("corpus_ingestion", "tokenization", "word2vec", "bert", "downstream"),
     "video": ("video_ingestion", "feature_extraction", "action_detection", "detection_evaluation"),
 }
 

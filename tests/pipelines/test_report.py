@@ -43,7 +43,8 @@ def datasets() -> dict[str, Any]:
         named[f"{variant}.tokenization_metrics"] = run.tokenization_metrics[variant]
         named[f"{variant}.tokenization_table"] = run.tokenization_tables[variant]
         named[f"{variant}.vocabulary_sweep"] = run.vocabulary_sweeps[variant]
-    named["tokenizer_comparison"] = run.word_map
+    named["downstream_metrics"] = run.downstream_metrics
+    named["tokenizer_comparison"] = named["downstream_picture"] = run.word_map
     for variant in VARIANTS["action_detection"]:
         named[f"{variant}.training_curves"] = run.training_curves[variant]
         named[f"{variant}.training_metrics"] = run.training_metrics[variant]
@@ -90,6 +91,7 @@ def test_the_page_has_a_section_for_every_stage_and_a_timeline_per_test_video(pa
         "tokenizers",
         "word-vectors",
         "bert",
+        "downstream",
         "videos",
         "features",
         "detectors",

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from prolepsis.report import checks, frames, timelines, words
+from prolepsis.report import checks, downstream, frames, timelines, words
 from prolepsis.report.blocks import Section
 
 CLASSES = ["background", "walk", "kick", "jump", "cart_wheel", "crawl", "back_flip"]
@@ -32,7 +32,7 @@ def sections(run: SimpleNamespace) -> list[Section]:
 
 
 def make_run() -> SimpleNamespace:
-    parts = (_corpus(), _tokenization(), _word_vectors(), _bert(), _videos(), _detection())
+    parts = (_corpus(), _tokenization(), _word_vectors(), _bert(), _downstream(), _videos(), _detection())
     datasets = {name: data for part in parts for name, data in part.items()}
     return SimpleNamespace(class_names=CLASSES, validation_results=_validation_results(), **datasets)
 
@@ -47,6 +47,9 @@ def make_sections(run: SimpleNamespace) -> list[Section]:
             run.word2vec_metrics, run.word2vec_curves, run.word_neighbours, run.word_map
         ),
         words.describe_bert(run.bert_metrics, run.bert_curves),
+        downstream.describe_downstream(
+            run.downstream_metrics, run.downstream_per_class, run.downstream_curves, run.word_map
+        ),
         frames.describe_videos(
             run.video_manifest, run.set_aside_videos, run.action_instances, CLASSES, run.video_metrics
         ),
@@ -192,6 +195,48 @@ def _bert() -> dict[str, Any]:
         "unigram_entropy": 6.2,
     }
     return {"bert_curves": curves, "bert_metrics": metrics}
+
+
+def _downstream() -> dict[str, Any]:
+    def method(accuracy: float, deviation: float | None) -> dict[str, Any]:
+        figures = {"accuracy": accuracy, "macro_f1": accuracy - 0.01}
+        if deviation is not None:
+            figures |= {"accuracy_deviation": deviation, "macro_f1_deviation": deviation}
+        return {"runs": 1 if deviation is None else 3, "validation": figures, "test": figures}
+
+    reached = {
+        "majority": (0.34, None),
+        "tf_idf": (0.82, None),
+        "encoder": (0.913, 0.012),
+        "untrained_encoder": (0.797, 0.02),
+    }
+    sizes = {"train": 1500, "validation": 300, "test": 900}
+    language = {name: method(*figures) for name, figures in reached.items()}
+    questions = {name: method(*reached[name]) for name in ("encoder", "untrained_encoder")}
+    tasks = {
+        "language": {"main_metric": "accuracy", "examples": sizes, "methods": language},
+        "questions": {"main_metric": "accuracy", "examples": sizes, "methods": questions},
+    }
+    classes = [
+        ("language", name, seed, split, label, 300, 290, 0.8, 0.7, figures[0] + shift + 0.01 * (seed or 0))
+        for name, figures in reached.items()
+        for seed in ([None] if figures[1] is None else [0, 1, 2])
+        for split in ("validation", "test")
+        for label, shift in (("en", 0.0), ("fr", -0.05))
+    ]
+    columns = ["task", "method", "seed", "split", "label", "support", "predicted", "precision", "recall"]
+    curves = [
+        {"task": task, "method": name, "seed": seed, "epoch": epoch, "validation_score": 0.5 + 0.1 * epoch}
+        for task in tasks
+        for name in ("encoder", "untrained_encoder")
+        for seed in (0, 1, 2)
+        for epoch in (1, 2, 3)
+    ]
+    return {
+        "downstream_metrics": {"num_tasks": 2, "tasks": tasks},
+        "downstream_per_class": pl.DataFrame(classes, schema=[*columns, "f1"], orient="row"),
+        "downstream_curves": curves,
+    }
 
 
 def _videos() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from prolepsis.pipelines.report.nodes import (
     gather_variants,
     render_report,
 )
-from prolepsis.report import frames, words
+from prolepsis.report import downstream, frames, words
 from prolepsis.variants import VARIANTS
 
 _TOKENIZERS = VARIANTS["tokenization"]
@@ -45,6 +45,10 @@ def create_pipeline(**_: Any) -> Pipeline:
             ["word2vec_metrics", "word2vec_curves", "word_neighbours", "word_map"],
         ),
         _describe(words.describe_bert, ["bert_metrics", "bert_curves"]),
+        _describe(
+            downstream.describe_downstream,
+            ["downstream_metrics", "downstream_per_class", "downstream_curves", "downstream_picture"],
+        ),
         _describe(
             frames.describe_videos,
             ["video_manifest", "set_aside_videos", "action_instances", "class_names", "video_metrics"],

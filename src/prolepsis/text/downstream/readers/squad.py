@@ -1,0 +1,58 @@
+"""Questions on paragraphs, in SQuAD's JSON (version 1.1: every question has an answer in its paragraph)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.files import read_json
+from prolepsis.text.downstream.tasks import Example
+
+
+def read_squad(path: Path) -> list[Example]:
+    """An example for each question: its paragraph as `text`, the question as `second_text`.
+
+    Raises:
+        ProlepsisError: the file is not such JSON, a question has no answer, or an answer does not stand in
+            the paragraph where it is said to begin.
+    """
+    try:
+        data = read_json(path)["data"]
+        return [
+            _example(paragraph["context"], question, path)
+            for article in data
+            for paragraph in article["paragraphs"]
+            for question in paragraph["qas"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProlepsisError(
+            f"This is not JSON of SQuAD's form: {type(error).__name__}: {error}",
+            where=path,
+            remedy="data[].paragraphs[].{context, qas[].{id, question, answers[].{text, answer_start}}}",
+        ) from error
+
+
+def _example(context: str, question: Mapping[str, Any], path: Path) -> Example:
+    source = f"{path}, question {question['id']}"
+    if question.get("is_impossible") or not question["answers"]:
+        raise ProlepsisError(
+            "The question has no answer.",
+            where=source,
+            remedy="take such questions out: only those are asked whose answer stands in the paragraph",
+        )
+    for answer in question["answers"]:
+        text, start = answer["text"], answer["answer_start"]
+        if not text.strip() or context[start : start + len(text)] != text:
+            raise ProlepsisError(
+                f"The answer {text!r} does not stand at character {start} of its paragraph, "
+                f"where there is {context[start : start + len(text)]!r}.",
+                where=source,
+                remedy="mend 'answer_start' (counted in characters, from 0) or the answer",
+            )
+    return Example(
+        source,
+        labels=tuple(answer["text"] for answer in question["answers"]),
+        text=context,
+        second_text=question["question"],
+        answer_starts=tuple(answer["answer_start"] for answer in question["answers"]),
+    )
