@@ -42,7 +42,7 @@ FORMS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def split(write_shards: Callable[..., Any], random_documents: Callable[..., Any]) -> TokenSplit:
-    return write_shards(train=random_documents(1, 120)).split("train")
+    return write_shards(train=random_documents(1, 48)).split("train")
 
 
 @pytest.fixture(params=OBJECTIVES, ids=lambda cls: cls.name)
