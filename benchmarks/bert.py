@@ -1,24 +1,30 @@
-"""Real tokens per second of masked-token training, here and in transformers as its run_mlm example trains.
+"""Masked-token training here and in transformers as its run_mlm example trains: speed, and what is learnt.
 
-    python benchmarks/bert.py TEXT.parquet [--documents 4000] [--steps 5] [--rounds 3]
+    python benchmarks/bert.py TEXT.parquet [--documents 4000] [--steps 4] [--rounds 5]
+    python benchmarks/bert.py TEXT.parquet --quality --tokens 3000000 [--seeds 1]
+    python benchmarks/bert.py TEXT.parquet --device cuda --layers 12 --width 768 --length 512 --rows 64
 
-The same model size, vocabulary, documents (column `text`), rows per step and row length; AdamW and clipping;
-steps of the three ways taken in turn, so that whatever else the machine does falls on all of them:
+The same model, vocabulary, documents (column `text`), rows per step and row length; AdamW and clipping. Steps
+of all ways are taken in turn, so that whatever else the machine does falls on each:
 
-* prolepsis: segment pairs packed into rows, outputs at hidden tokens only, next-sentence head included;
+* prolepsis: the objective `roberta`, examples packed into rows, outputs at hidden tokens only;
 * padded: transformers' BertForMaskedLM and DataCollatorForLanguageModeling, a document to a row
   (run_mlm's `line_by_line`), padded to the longest of the batch;
-* concatenated: the same, with all documents joined and cut into rows (run_mlm's default).
+* concatenated: the same, with all documents joined and cut into rows (run_mlm's default);
 
-A real token is one that is not padding. Rates are per second of CPU time, all threads together, which other
-load on the machine disturbs less than the clock on the wall.
+each in float32 and under bfloat16 autocast. The peer's loop is what Trainer does in a step (fused AdamW,
+clipping at 1) without its bookkeeping. A real token is one that is not padding. On a CPU rates are per second
+of CPU time, all threads together, which other load on the machine disturbs less than the clock on the wall.
 """
 
 import argparse
+import copy
+import itertools
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,39 +34,69 @@ import torch
 import transformers
 
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.hugging_face import PretrainedBert
-from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence
-from prolepsis.text.bert.pretraining import token_counts
+from prolepsis.text.bert.evaluation import predict_hidden_tokens
+from prolepsis.text.bert.hugging_face import PretrainedBert, load_hugging_face
+from prolepsis.text.bert.objectives.roberta import RobertaObjective
 from prolepsis.text.token_shards import TokenShards, TokenSplit, write_token_shards
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.encoding import encode
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
-from prolepsis.training.config import OptimizerConfig
-from prolepsis.training.optimizers import build_optimizer
+from prolepsis.training.arithmetic import peak_rate
+from prolepsis.training.device import autocast
 
-LENGTH = 128
-Step = Callable[[], int]  # trains once and says on how many real tokens
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PEERS = ("padded", "concatenated")
+WARMUP_SHARE = 0.1
+Batches = Iterator[tuple[Any, int]]  # what a model is given, and its real tokens
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all ways have in common."""
+
+    tokenizer: Tokenizer
+    split: TokenSplit
+    config: BertConfig
+    rows: int
+    length: int
+    device: torch.device
+    folder: Path  # the untrained model that all begin with
+
+
+class Trainer:
+    """A model in training, one step after the other."""
+
+    def __init__(
+        self, model: Any, loss: Callable[[Any, Any], Any], batches: Batches, setting: Setting
+    ) -> None:
+        self.model = model.to(setting.device).train()
+        self.loss = loss
+        self.batches = batches
+        self.device = setting.device
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=1e-4, weight_decay=0.01, fused=setting.device.type in ("cpu", "cuda")
+        )
+
+    def step(self, dtype: torch.dtype, learning_rate: float = 1e-4) -> int:
+        """Trains once and says on how many real tokens."""
+        batch, tokens = next(self.batches)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        with autocast(self.device, dtype):
+            loss = self.loss(self.model, batch.to(self.device))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return tokens
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("text", type=Path)
-    parser.add_argument("--documents", type=int, default=4000)
-    parser.add_argument("--vocabulary", type=int, default=8000)
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--rows", type=int, default=32, help="rows in a step")
-    parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--steps", type=int, default=5, help="steps of each way in a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
+    arguments = parse()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-
-    texts = pl.read_parquet(arguments.text)["text"].head(arguments.documents).to_list()
+    table = pl.read_parquet(arguments.text, columns=["text"])["text"]
+    texts = list(itertools.islice(pieces(table), arguments.documents))
     trainer = WordPieceTrainer(WordPieceTrainer.Config(vocabulary_size=arguments.vocabulary))
     tokenizer = trainer.train([texts])
     config = BertConfig(
@@ -69,125 +105,216 @@ def main() -> None:
         num_hidden_layers=arguments.layers,
         num_attention_heads=arguments.width // 64,
         intermediate_size=4 * arguments.width,
-        max_position_embeddings=LENGTH,
+        max_position_embeddings=arguments.length,
         hidden_dropout_prob=arguments.dropout,
         attention_probs_dropout_prob=arguments.dropout,
     )
+    print(
+        f"torch {torch.__version__}, transformers {transformers.__version__}, {arguments.threads} threads, "
+        f"{arguments.device}, {arguments.layers} layers of {arguments.width}, "
+        f"vocabulary {config.vocab_size}, {arguments.rows} rows of {arguments.length}, "
+        f"dropout {arguments.dropout}"
+    )
     with tempfile.TemporaryDirectory() as name:
-        split = encoded(texts, tokenizer, Path(name) / "tokens")
-        ways = {
-            "prolepsis": packed_steps(split, tokenizer, config, arguments.rows),
-            **transformers_steps(split, tokenizer, config, arguments.rows, Path(name) / "model"),
-        }
-        print(
-            f"torch {torch.__version__}, transformers {transformers.__version__}, "
-            f"{arguments.threads} threads, "
-            f"{arguments.layers} layers of {arguments.width}, vocabulary {config.vocab_size}, "
-            f"{arguments.rows} rows of {LENGTH}, dropout {arguments.dropout}"
+        shards = encoded(texts, tokenizer, Path(name) / "tokens")
+        setting = Setting(
+            tokenizer,
+            shards.split("train"),
+            config,
+            arguments.rows,
+            arguments.length,
+            torch.device(arguments.device),
+            Path(name) / "model",
         )
-        rates = measure(ways, arguments.steps, arguments.rounds)
-    for name, measured in rates.items():
-        print(f"{name:<14}{statistics.median(measured):>10,.0f} real tokens per CPU second")
-    for name in ("padded", "concatenated"):
-        ratios = [ours / theirs for ours, theirs in zip(rates["prolepsis"], rates[name], strict=True)]
-        print(
-            f"prolepsis / {name:<14}{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        )
+        save_untrained(setting)
+        if arguments.quality:
+            compare_quality(setting, shards.split("val"), arguments)
+        else:
+            compare_speed(setting, arguments)
 
 
-def measure(ways: dict[str, Step], steps: int, rounds: int) -> dict[str, list[float]]:
-    """Real tokens per CPU second of each way, a figure per round, after a step to warm up."""
-    for step in ways.values():
-        step()
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, step in ways.items():
-            started = time.process_time()
-            tokens = sum(step() for _ in range(steps))
-            rates[name].append(tokens / (time.process_time() - started))
-    return rates
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--documents", type=int, default=4000)
+    parser.add_argument("--vocabulary", type=int, default=8000)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--length", type=int, default=128)
+    parser.add_argument("--rows", type=int, default=32, help="rows in a step")
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--steps", type=int, default=4, help="steps of each way in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true", help="compile both models")
+    parser.add_argument("--quality", action="store_true", help="the loss after equal tokens instead of speed")
+    parser.add_argument("--tokens", type=int, default=3_000_000, help="of --quality")
+    parser.add_argument("--seeds", type=int, default=1, help="of --quality")
+    parser.add_argument("--learning-rate", type=float, default=5e-4, help="of --quality")
+    return parser.parse_args()
 
 
-def encoded(texts: list[str], tokenizer: Tokenizer, directory: Path) -> TokenSplit:
-    columns = {"id": [str(i) for i in range(len(texts))], "text": texts, "language": "en", "split": "train"}
+def pieces(table: pl.Series) -> Iterator[str]:
+    """The texts; whole books in pieces of about 3,000 characters, so that they are documents as any."""
+    for text in table:
+        start = 0
+        while start < len(text):
+            stop = text.find("\n\n", start + 3000)
+            stop = len(text) if stop < 0 else stop
+            yield text[start:stop]
+            start = stop
+
+
+def encoded(texts: list[str], tokenizer: Tokenizer, directory: Path) -> TokenShards:
+    """The texts as token shards, every twentieth for validation."""
+    splits = ["val" if number % 20 == 0 else "train" for number in range(len(texts))]
+    columns = {"id": [str(i) for i in range(len(texts))], "text": texts, "language": "en", "split": splits}
     documents = pl.LazyFrame(columns).with_columns(num_bytes=pl.col("text").str.len_bytes())
     write_token_shards(directory, encode(documents, tokenizer))
-    return TokenShards.open(directory).split("train")
+    return TokenShards.open(directory)
 
 
-def packed_steps(split: TokenSplit, tokenizer: Tokenizer, config: BertConfig, rows: int) -> Step:
-    objective = MaskedLanguageModelNextSentence(
-        MaskedLanguageModelNextSentence.Config(max_length=LENGTH), tokenizer
-    )
-    model = objective.build_model(config, token_counts(split, tokenizer.vocabulary_size))
-    update = updater(model)
-    plan = objective.plan(split, seed=0, pass_index=0)
-    print(f"packed rows are {plan.num_real_tokens / (len(plan) * LENGTH):.1%} real tokens")
-    numbers = cycle(np.arange(len(plan)), rows)
-
-    def step() -> int:
-        batch = plan.batch(next(numbers))
-        update(objective.measure(model, batch).loss)
-        return batch.num_real_tokens
-
-    return step
+def objective_of(setting: Setting) -> RobertaObjective:
+    # run_mlm cuts rows anywhere too.
+    config = RobertaObjective.Config(max_length=setting.length, sample_break_mode="none")
+    return RobertaObjective(config, setting.tokenizer)
 
 
-def transformers_steps(
-    split: TokenSplit, tokenizer: Tokenizer, config: BertConfig, rows: int, folder: Path
-) -> dict[str, Step]:
-    """The two ways of run_mlm. Its tokens are those of the shards, framed by [CLS] and [SEP]."""
-    objective = MaskedLanguageModelNextSentence(MaskedLanguageModelNextSentence.Config(), tokenizer)
-    untrained = objective.build_model(config, np.zeros(0, np.int64))
-    PretrainedBert(untrained, tokenizer).save(folder)
-    collator = transformers.DataCollatorForLanguageModeling(
-        transformers.AutoTokenizer.from_pretrained(folder), mlm_probability=0.15, seed=0
-    )
-    first, last = tokenizer.special_ids["cls"], tokenizer.special_ids["sep"]
-    documents = [[first, *split.document(i).tolist(), last] for i in range(split.num_documents)]
-    lines = [
-        [*document[: LENGTH - 1], last] if len(document) > LENGTH else document for document in documents
+def save_untrained(setting: Setting) -> None:
+    model = objective_of(setting).build_model(setting.config, np.zeros(0, np.int64))
+    PretrainedBert.of(model, setting.tokenizer).save(setting.folder)
+
+
+def trainer_here(setting: Setting, seed: int, compiled: bool) -> Trainer:
+    objective = objective_of(setting)
+    model = load_hugging_face(setting.folder)
+    if compiled:
+        model.encoder.compile(dynamic=False)
+
+    def batches() -> Batches:
+        for pass_index in itertools.count():
+            plan = objective.plan(setting.split, seed, pass_index)
+            for start in range(0, len(plan) - setting.rows + 1, setting.rows):
+                batch = plan.batch(np.arange(start, start + setting.rows))
+                yield batch, batch.num_real_tokens
+
+    return Trainer(model, lambda model, batch: objective.measure(model, batch).loss, batches(), setting)
+
+
+def trainer_there(setting: Setting, way: str, seed: int, compiled: bool) -> Trainer:
+    """run_mlm's rows. Its tokens are those of the shards, framed by [CLS] and [SEP]."""
+    special, split = setting.tokenizer.special_ids, setting.split
+    documents = [
+        [special["cls"], *split.document(i).tolist(), special["sep"]] for i in range(split.num_documents)
     ]
-    joined = [token for document in documents for token in document]
-    blocks = [joined[i : i + LENGTH] for i in range(0, len(joined) - LENGTH + 1, LENGTH)]
-    lengths = np.array([len(line) for line in lines])
-    print(f"padded rows are {lengths.mean() / LENGTH:.1%} real tokens of {LENGTH}")
-    return {
-        "padded": transformers_step(folder, collator, lines, rows),
-        "concatenated": transformers_step(folder, collator, blocks, rows),
-    }
+    length = setting.length
+    if way == "padded":
+        rows = [[*d[: length - 1], special["sep"]] if len(d) > length else d for d in documents]
+    else:
+        joined = [token for document in documents for token in document]
+        rows = [joined[i : i + length] for i in range(0, len(joined) - length + 1, length)]
+    collator = transformers.DataCollatorForLanguageModeling(
+        transformers.AutoTokenizer.from_pretrained(setting.folder), mlm_probability=0.15, seed=seed
+    )
+    model = transformers.BertForMaskedLM.from_pretrained(setting.folder)
+    if compiled:
+        model = torch.compile(model)
+
+    def batches() -> Batches:
+        random = np.random.default_rng(seed)
+        while True:
+            order = random.permutation(len(rows))
+            for start in range(0, len(order) - setting.rows + 1, setting.rows):
+                chosen = [rows[number] for number in order[start : start + setting.rows]]
+                yield collator([{"input_ids": row} for row in chosen]), sum(map(len, chosen))
+
+    return Trainer(model, lambda model, batch: model(**batch).loss, batches(), setting)
 
 
-def transformers_step(folder: Path, collator: Any, rows_of_tokens: list[list[int]], rows: int) -> Step:
-    model = transformers.BertForMaskedLM.from_pretrained(folder).train()
-    update = updater(model)
-    numbers = cycle(np.random.default_rng(0).permutation(len(rows_of_tokens)), rows)
-
-    def step() -> int:
-        chosen = [rows_of_tokens[number] for number in next(numbers)]
-        batch = collator([{"input_ids": row} for row in chosen])
-        update(model(**batch).loss)
-        return sum(map(len, chosen))
-
-    return step
+def trainers(setting: Setting, seed: int, compiled: bool = False) -> dict[str, Trainer]:
+    there = {way: trainer_there(setting, way, seed, compiled) for way in PEERS}
+    return {"prolepsis": trainer_here(setting, seed, compiled), **there}
 
 
-def updater(model: torch.nn.Module) -> Callable[[torch.Tensor], None]:
-    optimizer = build_optimizer(model, OptimizerConfig(name="adamw", learning_rate=1e-4, weight_decay=0.01))
+def compare_speed(setting: Setting, arguments: argparse.Namespace) -> None:
+    ways = trainers(setting, 0, arguments.compile)
+    rates: dict[tuple[str, str], list[float]] = {}
+    for dtype in PRECISIONS.values():
+        for trainer in ways.values():
+            trainer.step(dtype)
+    for _ in range(arguments.rounds):
+        for precision, dtype in PRECISIONS.items():
+            for way, trainer in ways.items():
+                started = now(setting.device)
+                tokens = sum(trainer.step(dtype) for _ in range(arguments.steps))
+                seconds = now(setting.device) - started
+                rates.setdefault((way, precision), []).append(tokens / seconds)
+    kind = "CPU second" if setting.device.type == "cpu" else "second"
+    for (way, precision), measured in rates.items():
+        print(f"{way:<14}{precision:<10}{statistics.median(measured):>10,.0f} real tokens per {kind}")
+    for precision, peer in itertools.product(PRECISIONS, PEERS):
+        pairs = zip(rates["prolepsis", precision], rates[peer, precision], strict=True)
+        ratios = [ours / theirs for ours, theirs in pairs]
+        print(
+            f"prolepsis / {peer:<14}{precision:<10}{statistics.median(ratios):5.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+    batch, _ = next(ways["prolepsis"].batches)
+    for precision, dtype in PRECISIONS.items():
+        rate = statistics.median(rates["prolepsis", precision])
+        utilisation = rate * work_per_token(setting, batch) / peak_rate(setting.device, dtype)
+        threads = arguments.threads if setting.device.type == "cpu" else 1
+        print(f"prolepsis, model FLOP utilisation, {precision}: {utilisation * threads:.0%}")
 
-    def update(loss: torch.Tensor) -> None:
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
 
-    return update
+def work_per_token(setting: Setting, batch: Any) -> float:
+    """Floating-point operations of forward and backward per real token, products alone."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = load_hugging_face(setting.folder).train()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        objective_of(setting).measure(model, batch)
+    return 3 * counter.get_total_flops() / batch.num_real_tokens
 
 
-def cycle(numbers: Any, rows: int) -> Iterator[Any]:
-    while True:
-        for start in range(0, len(numbers) - rows + 1, rows):
-            yield numbers[start : start + rows]
+def now(device: torch.device) -> float:
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def compare_quality(setting: Setting, validation: TokenSplit, arguments: argparse.Namespace) -> None:
+    """The loss on the same hidden tokens after equally many real tokens, from the same untrained weights."""
+    found: dict[str, list[float]] = {}
+    for seed in range(arguments.seeds):
+        torch.manual_seed(seed)
+        for way, trainer in trainers(setting, seed).items():
+            seen = 0
+            while seen < arguments.tokens:
+                done = seen / arguments.tokens
+                factor = min(done / WARMUP_SHARE, (1 - done) / (1 - WARMUP_SHARE))
+                seen += trainer.step(torch.float32, arguments.learning_rate * max(factor, 1e-3))
+            loss = validation_loss(trainer.model, setting, validation)
+            found.setdefault(way, []).append(loss)
+            print(f"seed {seed}, {way:<14}{loss:.4f} nats after {seen:,} real tokens", flush=True)
+    for way in PEERS:
+        difference = np.mean(found["prolepsis"]) - np.mean(found[way])
+        print(f"prolepsis - {way:<14}{difference:+.4f}")
+
+
+def validation_loss(model: Any, setting: Setting, validation: TokenSplit) -> float:
+    if not hasattr(model, "predict_masked"):
+        folder = setting.folder.with_name("trained")
+        copy.deepcopy(model).cpu().save_pretrained(folder)
+        model = load_hugging_face(folder)
+    figures = predict_hidden_tokens(
+        model, setting.tokenizer, validation, max_length=setting.length, max_rows=2000, batch_size=32
+    )
+    return float(np.log(figures["pseudo_perplexity"]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,10 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from prolepsis.errors import ProlepsisError
+from prolepsis.plugins import load, names
 from prolepsis.text.bert.attention import block_attention_mask
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.heads import BertForPretraining
 from prolepsis.text.bert.hugging_face import PretrainedBert, load_hugging_face
+from prolepsis.text.bert.objectives.electra import ElectraObjective
 from prolepsis.text.tokenizers import Tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -244,6 +247,52 @@ def test_transformers_computes_the_other_shapes_alike(
             torch.testing.assert_close(whole.sentence_pairs(hidden[:, 0]), expected.sop_logits)
 
 
+@pytest.mark.parametrize("embedding_size", [None, 8])
+def test_transformers_finds_the_same_replaced_tokens(
+    embedding_size: int | None, tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
+) -> None:
+    config = small_config.model_copy(update={"embedding_size": embedding_size})
+    objective = ElectraObjective(ElectraObjective.Config(max_length=16), tokenizer)
+    model = filled(objective.build_model(config, np.ones(5, np.int64)))
+    PretrainedBert.of(model, tokenizer).save(tmp_path / "ours")
+    theirs = transformers.ElectraForPreTraining.from_pretrained(tmp_path / "ours").eval()
+    theirs.save_pretrained(tmp_path / "theirs")
+    transformers.AutoTokenizer.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    assert PretrainedBert.load(tmp_path / "theirs").config == config
+    tokens = torch.randint(0, config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(1))
+    positions = torch.arange(9).expand(2, 9)
+    with torch.no_grad():
+        hidden = model.encoder(tokens, torch.zeros_like(tokens), positions)
+        expected = theirs(input_ids=tokens).logits
+    assert float(expected.std()) > 0.005
+    torch.testing.assert_close(model.discriminator(hidden), expected, rtol=1e-5, atol=1e-5)
+    # The generator is kept, and the embeddings that it shares are written once.
+    loaded = PretrainedBert.load(tmp_path / "ours")
+    assert loaded.weights.keys() == PretrainedBert.of(model, tokenizer).weights.keys()
+    assert any(name.startswith("generator.layers") for name in loaded.weights)
+    assert not any(name.startswith("generator.embeddings") for name in loaded.weights)
+    for name, tensor in loaded.weights.items():
+        assert torch.equal(tensor, model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("name", names("prolepsis.pretraining_objectives"))
+def test_transformers_loads_the_encoder_of_every_objective(
+    name: str, tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
+) -> None:
+    plugin = load("prolepsis.pretraining_objectives", name)
+    objective = plugin(plugin.Config(max_length=32), tokenizer)
+    config = small_config.model_copy(update={"vocab_size": small_config.vocab_size + 10})
+    model = filled(objective.build_model(config, np.ones(5, np.int64)))
+    PretrainedBert.of(model, tokenizer).save(tmp_path / name)
+    theirs = transformers.AutoModel.from_pretrained(tmp_path / name).eval()
+    tokens = torch.randint(0, config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        encoder = PretrainedBert.load(tmp_path / name).encoder
+        hidden = encoder(tokens, torch.zeros_like(tokens), torch.arange(9).expand(2, 9))
+        expected = theirs(input_ids=tokens).last_hidden_state
+    torch.testing.assert_close(hidden, expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -265,7 +314,7 @@ def test_a_shape_that_transformers_does_not_know_comes_back_too(
         assert torch.equal(tensor, model.state_dict()[name]), name
 
 
-def filled(model: BertForPretraining) -> BertForPretraining:
+def filled(model: Any) -> Any:
     """Biases and norms too are no longer what they are in every untrained model."""
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():

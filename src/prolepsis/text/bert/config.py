@@ -101,12 +101,14 @@ class LengthWarmup(BaseModel):
     """Shorter rows at first, as BERT has 128 tokens for 90 % of its steps and then 512.
 
     Attributes:
-        max_length: tokens in a row of the first part. A batch then has more rows, so that it has as many
-            tokens: `batch_size * (the objective's max_length // max_length)`.
+        max_length: tokens in a row of the first part.
         share: of all optimizer steps.
+        batch_size: rows of a batch in the first part; null: as many more as are needed for the same number of
+            tokens, `batch_size * (the objective's max_length // max_length)`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_length: int = Field(ge=5)
     share: float = Field(gt=0, lt=1)
+    batch_size: int | None = Field(None, ge=1)

@@ -274,7 +274,7 @@ class PretrainingTask:
         short = _Passes(
             self._objective.shortened(warmup.max_length),
             whole.split,
-            whole.batch_size * (longest // warmup.max_length),
+            warmup.batch_size or whole.batch_size * (longest // warmup.max_length),
             whole.seed,
             0,
         )

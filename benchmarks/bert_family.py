@@ -1,0 +1,298 @@
+"""Every pretraining objective at one small size, for equal compute, and what its encoder is worth afterwards.
+
+    python benchmarks/bert_family.py OUT --texts BOOKS.parquet WIKIPEDIA.parquet --labelled FOLDER \\
+        [--minutes 6] [--only roberta,electra] [--threads 1]
+    python benchmarks/bert_family.py OUT --table
+
+Books are divided by the book: every twentieth is for validation. Each objective is given the same CPU minutes
+on the same tokens, with the same recipe; its encoder is then fine-tuned with three seeds on SST-2, RTE and
+part-of-speech tags (FOLDER has sst2_{train,dev,test}.tsv, rte.zip and en_lines-ud-{train,dev,test}.conllu).
+Beside them: the same encoder without pretraining, TF-IDF and word vectors with logistic regression.
+
+What is finished lies in OUT and is not done again, so several processes may share the work with --only; let
+one of them run alone until it says "corpus ready".
+"""
+
+import argparse
+import json
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+
+from prolepsis.plugins import load
+from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.hugging_face import PretrainedBert
+from prolepsis.text.bert.pretraining import PretrainingTask, pretrain, token_counts
+from prolepsis.text.downstream.baselines import run_baselines
+from prolepsis.text.downstream.config import BaselineConfig, FineTuningConfig, FineTuningTraining, TaskConfig
+from prolepsis.text.downstream.evaluation import predictions_table, scores_table, summary
+from prolepsis.text.downstream.fine_tuning import evaluate_encoder
+from prolepsis.text.downstream.metrics import MAIN_METRIC
+from prolepsis.text.downstream.readers import read_task
+from prolepsis.text.downstream.tasks import DownstreamTask, examples_table
+from prolepsis.text.token_shards import TokenShards, write_token_shards
+from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.tokenizers.encoding import encode
+from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
+from prolepsis.text.word2vec.config import Word2VecConfig
+from prolepsis.text.word2vec.training import train_word_vectors
+from prolepsis.training.checkpoint import clear_checkpoints
+from prolepsis.training.config import OptimizerConfig, ScheduleConfig, TrainingConfig
+
+LENGTH, ROWS, EPOCHS = 128, 16, 5
+VOCABULARY, SENTINELS = 8000, 32
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "mlm_nsp": {},
+    "whole_word": {},
+    "roberta": {},
+    "albert_sop": {},
+    "spanbert": {},
+    "electra": {},
+    "mass": {},
+    "bart": {},
+    "t5": {},
+}
+ALBERT_FORM = {"embedding_size": 64, "num_hidden_groups": 1}
+SEEDS = (0, 1, 2)
+UNTRAINED, TF_IDF_AND_VECTORS = "without pretraining", "simple methods"
+MAX_STEPS = {"sst2": 500, "rte": 200, "pos": 400}
+
+
+def main() -> None:
+    arguments = parse()
+    torch.set_num_threads(arguments.threads)
+    out: Path = arguments.out
+    if not arguments.table:
+        tokenizer, tokens = corpus(out, arguments.texts or [])
+        print("corpus ready", flush=True)
+        tasks = labelled_tasks(arguments.labelled, out)
+        chosen = arguments.only.split(",") if arguments.only else [*OBJECTIVES, UNTRAINED, TF_IDF_AND_VECTORS]
+        for name in chosen:
+            if name == TF_IDF_AND_VECTORS:
+                score_simple_methods(out, tokenizer, tokens, tasks)
+            elif name == UNTRAINED:
+                score_encoder(out, UNTRAINED, pretrained(out, "roberta", tokenizer, tokens, arguments), tasks)
+            else:
+                score_encoder(out, name, pretrained(out, name, tokenizer, tokens, arguments), tasks)
+    print_table(out)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--texts", type=Path, nargs="*", help="Parquet files with a column `text`")
+    parser.add_argument("--labelled", type=Path, help="the folder of labelled data")
+    parser.add_argument("--minutes", type=float, default=6.0, help="CPU time of each pretraining")
+    parser.add_argument("--only", help="names, between commas")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--table", action="store_true", help="print what is there, and do nothing")
+    return parser.parse_args()
+
+
+def corpus(out: Path, files: list[Path]) -> tuple[Tokenizer, TokenShards]:
+    """The tokenizer and the tokens of all texts, made once."""
+    if not (out / "tokens").is_dir():
+        frame = pl.DataFrame(list(documents(files)), schema=["id", "text", "split"], orient="row")
+        train = frame.filter(split="train")["text"].to_list()
+        trainer = WordPieceTrainer(WordPieceTrainer.Config(vocabulary_size=VOCABULARY))
+        tokenizer = trainer.train([train])
+        tokenizer.save(out / "tokenizer")
+        columns = {"language": pl.lit("en"), "num_bytes": pl.col("text").str.len_bytes()}
+        write_token_shards(out / "tokens", encode(frame.lazy().with_columns(**columns), tokenizer))
+    return Tokenizer.load(out / "tokenizer"), TokenShards.open(out / "tokens")
+
+
+def documents(files: list[Path]) -> Iterator[tuple[str, str, str]]:
+    for file in files:
+        for number, text in enumerate(pl.read_parquet(file, columns=["text"])["text"]):
+            yield f"{file.stem}-{number}", text, "val" if number % 20 == 0 else "train"
+
+
+def labelled_tasks(folder: Path, out: Path) -> list[DownstreamTask]:
+    pairs = out / "rte"
+    if not pairs.is_dir():
+        with zipfile.ZipFile(folder / "rte.zip") as archive:
+            archive.extractall(pairs)
+    rte = {part: [pairs / "rte" / f"rte{i}_{part}.xml" for i in (1, 2, 3)] for part in ("dev", "test")}
+    lines = {split: {"path": folder / f"en_lines-ud-{split}.conllu"} for split in ("train", "dev", "test")}
+    sentences = {
+        split: {"path": folder / f"sst2_{split}.tsv", "columns": {"text": column}}
+        for split, column in (("train", "sentence"), ("dev", "content"), ("test", "content"))
+    }
+    configs: dict[str, dict[str, Any]] = {
+        "sst2": {
+            "kind": "sequence_classification",
+            **{"train": sentences["train"], "validation": sentences["dev"], "test": sentences["test"]},
+        },
+        # Development pairs are what the three challenges had for training; a tenth of them is set aside.
+        "rte": {
+            "kind": "sequence_pair_classification",
+            **{"train": {"path": rte["dev"]}, "test": {"path": rte["test"]}},
+        },
+        "pos": {
+            "kind": "token_tagging",
+            **{"train": lines["train"], "validation": lines["dev"], "test": lines["test"]},
+        },
+    }
+    return [read_task(name, TaskConfig.model_validate(config), 0) for name, config in configs.items()]
+
+
+def encoder_config(name: str, tokenizer: Tokenizer) -> BertConfig:
+    form = ALBERT_FORM if name == "albert_sop" else {}
+    return BertConfig(
+        vocab_size=tokenizer.vocabulary_size + SENTINELS,
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=512,
+        max_position_embeddings=LENGTH,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        **form,
+    )
+
+
+def pretrained(
+    out: Path, name: str, tokenizer: Tokenizer, tokens: TokenShards, arguments: argparse.Namespace
+) -> PretrainedBert:
+    folder = out / "models" / name
+    if folder.is_dir():
+        return PretrainedBert.load(folder)
+    plugin = load("prolepsis.pretraining_objectives", name)
+    known = plugin.Config.model_fields
+    options = {"max_length": LENGTH, "output_bias": "token_frequencies", **OBJECTIVES[name]}
+    objective = plugin(
+        plugin.Config(**{key: value for key, value in options.items() if key in known}), tokenizer
+    )
+    config = encoder_config(name, tokenizer)
+    seconds_per_step = calibrate(objective, config, tokens, settings(out, name, 1))
+    steps_per_epoch = max(1, int(arguments.minutes * 60 / seconds_per_step / EPOCHS))
+    training = settings(out, name, steps_per_epoch)
+    started = time.process_time()
+    result = pretrain(
+        tokenizer, tokens, objective, config, training, steps_per_epoch=steps_per_epoch, validation_rows=256
+    )
+    figures = {**result.metrics, "cpu_minutes": (time.process_time() - started) / 60}
+    result.model.save(folder)
+    (out / f"{name}.pretraining.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    clear_checkpoints(training.checkpoint_directory)
+    return result.model
+
+
+def settings(out: Path, name: str, steps_per_epoch: int) -> TrainingConfig:
+    return TrainingConfig(
+        epochs=EPOCHS,
+        batch_size=ROWS,
+        optimizer=OptimizerConfig(
+            name="adamw", learning_rate=1e-3, eps=1e-6, weight_decay=0.01, exclude_norm_and_bias=True
+        ),
+        schedule=ScheduleConfig(name="linear", warmup_steps=EPOCHS * steps_per_epoch // 20),
+        gradient_clip_norm=1.0,
+        device="cpu",
+        checkpoint_every_steps=100_000,
+        checkpoint_directory=out / "checkpoints" / name,
+        monitor="validation_loss",
+        monitor_mode="min",
+    )
+
+
+def calibrate(objective: Any, config: BertConfig, tokens: TokenShards, training: TrainingConfig) -> float:
+    """CPU seconds of a training step."""
+    counts = token_counts(tokens.split("train"), tokens.vocabulary_size)
+    model = objective.build_model(config, counts)
+    task = PretrainingTask(objective, model, tokens, training, steps_per_epoch=30, validation_rows=8)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    batches = task.batches(0, 0)
+    started = 0.0
+    for number in range(24):
+        if number == 4:
+            started = time.process_time()
+        loss, _ = task.loss(next(batches), torch.device("cpu"))
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return (time.process_time() - started) / 20
+
+
+def fine_tuning(out: Path, task: DownstreamTask) -> tuple[FineTuningTraining, FineTuningConfig]:
+    training = FineTuningTraining(
+        epochs=5,
+        batch_size=32,
+        optimizer=OptimizerConfig(
+            name="adamw", learning_rate=5e-4, weight_decay=0.01, exclude_norm_and_bias=True
+        ),
+        schedule=ScheduleConfig(name="linear", warmup_steps=MAX_STEPS[task.name] // 10),
+        gradient_clip_norm=1.0,
+        device="cpu",
+        checkpoint_every_steps=100_000,
+        checkpoint_directory=out / "checkpoints" / "downstream",
+    )
+    return training, FineTuningConfig(max_length=96, pooling="mean", max_steps=MAX_STEPS[task.name])
+
+
+def score_encoder(out: Path, name: str, encoder: PretrainedBert, tasks: list[DownstreamTask]) -> None:
+    for task in tasks:
+        file = out / f"{name}.{task.name}.parquet"
+        if file.is_file():
+            continue
+        training, config = fine_tuning(out, task)
+        scores = evaluate_encoder(
+            encoder, task, SEEDS, training, config=config, method=name, from_scratch=name == UNTRAINED
+        )
+        scores.write_parquet(file)
+        print(name, task.name, "done", flush=True)
+
+
+def score_simple_methods(
+    out: Path, tokenizer: Tokenizer, tokens: TokenShards, tasks: list[DownstreamTask]
+) -> None:
+    file = out / f"{TF_IDF_AND_VECTORS}.parquet"
+    if file.is_file():
+        return
+    config = Word2VecConfig(dimension=128, epochs=3, checkpoint_directory=out / "checkpoints" / "word2vec")
+    vectors = train_word_vectors(tokenizer, tokens, config).vectors
+    predictions = [
+        predictions_table(task.name, method, None, said)
+        for task in tasks
+        for method, said in run_baselines(task, BaselineConfig(), vectors, tokenizer).items()
+    ]
+    scores_table(examples_table(tasks), pl.concat(predictions)).write_parquet(file)
+
+
+def print_table(out: Path) -> None:
+    scores = pl.concat([pl.read_parquet(file) for file in sorted(out.glob("*.parquet"))])
+    main = {"sst2": "sequence_classification", "rte": "sequence_pair_classification", "pos": "token_tagging"}
+    rows = summary(scores).filter(split="test")
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows.iter_rows(named=True):
+        if row["metric"] == MAIN_METRIC[main[row["task"]]]:
+            deviation = "" if row["deviation"] is None else f" ± {100 * row['deviation']:.1f}"
+            cells.setdefault(row["method"], {})[row["task"]] = f"{100 * row['mean']:.1f}{deviation}"
+    print("| | parameters | tokens/s | steps | loss | bits/byte | SST-2 | RTE | POS |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, by_task in cells.items():
+        file = out / f"{name}.pretraining.json"
+        figures = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        print(
+            f"| {name} | {shown(figures.get('num_encoder_parameters'), ',.0f')} "
+            f"| {shown(figures.get('real_tokens_per_second'), ',.0f')} "
+            f"| {shown(figures.get('steps'), ',.0f')} "
+            f"| {shown(figures.get('validation_masked_loss'), '.2f')} "
+            f"| {shown(figures.get('bits_per_byte'), '.2f')} "
+            f"| {' | '.join(by_task.get(task, '') for task in main)} |"
+        )
+
+
+def shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+if __name__ == "__main__":
+    main()
