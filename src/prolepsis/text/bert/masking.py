@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,4 +128,5 @@ def group_words(
     begins = ~continues[token_ids[positions]]
     begins[0] = True
     begins[1:] |= np.diff(positions) > 1
-    return np.split(positions, np.flatnonzero(begins)[1:])
+    bounds = [*np.flatnonzero(begins).tolist(), len(positions)]
+    return [positions[start:stop] for start, stop in pairwise(bounds)]

@@ -18,8 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
 from prolepsis.text.bert.config import BertConfig, LengthWarmup
+from prolepsis.text.bert.decoder import Decoder
 from prolepsis.text.bert.evaluation import predict_hidden_tokens
 from prolepsis.text.bert.hugging_face import PretrainedBert
+from prolepsis.text.bert.model import BertEncoder
 from prolepsis.text.bert.objective import PretrainingBatch, PretrainingObjective, RowPlan
 from prolepsis.text.token_shards import TokenShards, TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
@@ -247,8 +249,10 @@ class PretrainingTask:
         }
 
     def compile(self) -> None:
-        """Compiles the encoder, whose inputs have one shape; the heads see as many tokens as are hidden."""
-        self.model.encoder.compile(dynamic=False)
+        """Compiles what sees whole rows, which have one shape; heads see as many tokens as are hidden."""
+        for module in self.model.children():
+            if isinstance(module, BertEncoder | Decoder):
+                module.compile(dynamic=False)
 
     def work(self, batch: Any, device: torch.device) -> float:
         """Floating-point operations of a training step on a batch: the products, forward and backward."""

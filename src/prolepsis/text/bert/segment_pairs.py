@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit, uint64
 from numpy.typing import NDArray
 
+from prolepsis.text.bert.splitmix import between, state_of, uniform
 from prolepsis.text.token_shards import TokenSplit
 
 # [CLS] A [SEP] B [SEP]
@@ -120,12 +121,11 @@ def _plan(
     # Every example uses up at least one sentence.
     rows = np.empty((len(bounds) - num_documents, _NUM_COLUMNS), np.int32)
     num_rows = 0
-    random = np.empty(1, np.uint64)
     for document in range(num_documents):
-        random[0] = _mix(_mix(_mix(seed) ^ pass_index) ^ uint64(document))
+        random = state_of(seed, pass_index, uint64(document))
         target = max_tokens
-        if _uniform(random) < short_sequence_probability:
-            target = _between(random, 2, max_tokens)
+        if uniform(random) < short_sequence_probability:
+            target = between(random, 2, max_tokens)
         ends = bounds[offsets[document] : offsets[document + 1]]
         num_sentences = len(ends) - 1
         first = 0
@@ -138,10 +138,10 @@ def _plan(
             # Sentences `first` to `stop` are a chunk, to be divided in two.
             sentences_a = 1
             if stop - first >= 2:
-                sentences_a = _between(random, 1, stop - first - 1)
+                sentences_a = between(random, 1, stop - first - 1)
             stop_a = ends[first + sentences_a]
             document_b, start_b = document, stop_a
-            does_not_follow = stop - first == 1 or _uniform(random) < 0.5
+            does_not_follow = stop - first == 1 or uniform(random) < 0.5
             if does_not_follow and (stop - first == 1 or not swapped):
                 document_b = _another_document(random, document, num_documents)
                 ends_b = bounds[offsets[document_b] : offsets[document_b + 1]]
@@ -162,7 +162,7 @@ def _another_document(random: Any, document: int, num_documents: int) -> int:
     """A document drawn uniformly: another one, unless ten draws in a row give the same."""
     drawn = document
     for _ in range(_MAX_TRIES):
-        drawn = _between(random, 0, num_documents - 1)
+        drawn = between(random, 0, num_documents - 1)
         if drawn != document:
             break
     return drawn
@@ -172,7 +172,7 @@ def _another_document(random: Any, document: int, num_documents: int) -> int:
 def _random_segment(random: Any, ends: Any, num_tokens: int) -> Any:
     """Whole sentences from a random one on, until there are `num_tokens` or the document ends."""
     num_sentences = len(ends) - 1
-    first = _between(random, 0, num_sentences - 1)
+    first = between(random, 0, num_sentences - 1)
     last = first + 1
     while last < num_sentences and ends[last] - ends[first] < num_tokens:
         last += 1
@@ -183,7 +183,7 @@ def _random_segment(random: Any, ends: Any, num_tokens: int) -> Any:
 def _truncate(random: Any, start_a: int, stop_a: int, start_b: int, stop_b: int, max_tokens: int) -> Any:
     """Takes tokens off the longer segment (B if equal), each from its front or its back at random."""
     while (stop_a - start_a) + (stop_b - start_b) > max_tokens:
-        from_front = _uniform(random) < 0.5
+        from_front = uniform(random) < 0.5
         if stop_a - start_a > stop_b - start_b:
             if from_front:
                 start_a += 1
@@ -194,26 +194,3 @@ def _truncate(random: Any, start_a: int, stop_a: int, start_b: int, stop_b: int,
         else:
             stop_b -= 1
     return start_a, stop_a, start_b, stop_b
-
-
-@njit(cache=True)
-def _mix(value: Any) -> Any:
-    """The output function of SplitMix64 (Steele et al. 2014): one good 64-bit word from another."""
-    value = value + uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> uint64(27))) * uint64(0x94D049BB133111EB)
-    return value ^ (value >> uint64(31))
-
-
-@njit(cache=True)
-def _uniform(random: Any) -> float:
-    """The next number in [0, 1) of the SplitMix64 generator whose state is `random[0]`."""
-    word = _mix(random[0])
-    random[0] = random[0] + uint64(0x9E3779B97F4A7C15)
-    return float(word >> uint64(11)) * (1.0 / (1 << 53))
-
-
-@njit(cache=True)
-def _between(random: Any, lowest: int, highest: int) -> int:
-    """The next integer in [lowest, highest]."""
-    return lowest + int(_uniform(random) * (highest - lowest + 1))
