@@ -316,8 +316,8 @@ class _Run:
     def _gradients(self) -> list[dict[str, Tensor]]:
         """Finds the gradients of the step at hand, in pieces that fit into memory; returns their scalars."""
         before = random_tensors()
+        self.optimizer.zero_grad(set_to_none=True)
         while True:
-            self.optimizer.zero_grad(set_to_none=True)
             try:
                 return self._accumulate()
             except (RuntimeError, MemoryError) as error:
