@@ -1,6 +1,7 @@
 """Fine-tuning learns each kind of task, repeats itself, and does not depend on how a batch is cut."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,16 @@ def test_the_same_seed_gives_the_same_and_another_something_else(
     first = weights(0, "a")
     assert torch.equal(weights(0, "b"), first)
     assert not torch.equal(weights(1, "c"), first)
+
+
+def test_the_test_split_chooses_nothing(pretrained: PretrainedBert, tmp_path: Path) -> None:
+    task = classes()
+    others = [replace(one, labels=("no",)) for one in task.splits["test"]]
+    relabelled = replace(task, splits={**task.splits, "test": others})
+    first = fine_tune(pretrained, task, CONFIG, training(tmp_path / "a"))
+    second = fine_tune(pretrained, relabelled, CONFIG, training(tmp_path / "b"))
+    assert second.predictions == first.predictions
+    assert second.best_epoch == first.best_epoch
 
 
 def test_the_pretrained_encoder_itself_is_left_as_it_is(pretrained: PretrainedBert, tmp_path: Path) -> None:
