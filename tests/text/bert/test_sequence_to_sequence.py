@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ from torch.nn import functional
 from prolepsis.errors import ProlepsisError
 from prolepsis.text.bert.attention import block_attention_mask
 from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.bert.objective import Measure, PretrainingObjective
 from prolepsis.text.bert.objectives.bart import BartObjective
 from prolepsis.text.bert.objectives.mass import MassObjective
 from prolepsis.text.bert.objectives.t5 import T5Objective
+from prolepsis.text.bert.pretraining import pretrain
 from prolepsis.text.bert.sequence_to_sequence import (
     EncoderDecoder,
     SequenceToSequenceBatch,
@@ -25,6 +28,7 @@ from prolepsis.text.bert.sequence_to_sequence import (
 from prolepsis.text.token_shards import TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
+from prolepsis.training.config import OptimizerConfig, TrainingConfig
 
 LENGTH = 40
 OBJECTIVES = [MassObjective, BartObjective, T5Objective]
@@ -281,6 +285,40 @@ def test_training_lowers_the_loss_and_reaches_every_part(
     assert not without
 
 
+def test_pretraining_keeps_the_encoder_that_transformers_computes_too(
+    objective: SequenceToSequenceObjective,
+    write_shards: Callable[..., Any],
+    random_documents: Callable[..., Any],
+    room_for_sentinels: BertConfig,
+    tmp_path: Path,
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    shards = write_shards(train=random_documents(1, 24), val=random_documents(2, 8))
+    training = TrainingConfig(
+        epochs=1,
+        batch_size=4,
+        optimizer=OptimizerConfig(name="bert_adamw", learning_rate=1e-3, eps=1e-6),
+        device="cpu",
+        checkpoint_directory=tmp_path / "checkpoints",
+        monitor="validation_loss",
+        monitor_mode="min",
+    )
+    result = pretrain(objective.tokenizer, shards, objective, room_for_sentinels, training, steps_per_epoch=3)
+    assert result.metrics["validation_loss"] == result.metrics["validation_masked_loss"]
+    assert 0.5 < (result.metrics["real_token_share"] or 0) <= 1
+    assert (result.metrics["model_flop_utilisation"] or 0) > 0
+
+    result.model.save(tmp_path / "model")
+    loaded = PretrainedBert.load(tmp_path / "model")
+    assert loaded.weights.keys() == result.model.weights.keys()
+    theirs = transformers.AutoModel.from_pretrained(tmp_path / "model").eval()
+    tokens = torch.randint(5, 80, (2, 20), generator=torch.Generator().manual_seed(0))
+    positions = torch.arange(20).expand_as(tokens)
+    with torch.no_grad():
+        ours = loaded.encoder(tokens, torch.zeros_like(tokens), positions)
+        torch.testing.assert_close(ours, theirs(tokens).last_hidden_state, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(("given_layers", "expected"), [(None, 2), (1, 1), (3, 3)])
 def test_the_decoder_has_as_many_layers_as_told(
     given_layers: int | None, expected: int, tokenizer: Tokenizer, small_config: BertConfig
@@ -304,8 +342,9 @@ def test_the_outputs_bias_starts_as_told(
     assert zeros is not None
     assert not zeros.any()
     assert frequencies is not None
+    targets = cls(cls.Config(max_length=LENGTH), tokenizer).target_counts(counts)
     expected = torch.ones(room_for_sentinels.vocab_size, dtype=torch.float64)
-    expected[: len(counts)] += torch.from_numpy(counts)
+    expected[: len(targets)] += torch.from_numpy(targets)
     torch.testing.assert_close(frequencies.exp().double(), expected / expected.sum())
 
 
@@ -321,6 +360,8 @@ def test_shortened_rows_keep_the_proportion_of_sources_and_targets(
     assert short.target_length == short.longest_target
     longer = objective.config.model_copy(update={"target_length": 80})
     assert type(objective)(longer, objective.tokenizer).shortened(20).target_length == 40
+    least = objective.config.model_copy(update={"target_length": objective.longest_target})
+    assert type(objective)(least, objective.tokenizer).shortened(21).target_length >= 21 // 4
 
 
 def test_rows_too_short_for_the_longest_target_are_refused(tokenizer: Tokenizer) -> None:
@@ -334,7 +375,7 @@ def test_a_tokenizer_without_mask_and_separator_is_refused(objective: SequenceTo
     trainer = ByteLevelBytePairTrainer(
         ByteLevelBytePairTrainer.Config(vocabulary_size=260, special_tokens={"pad": "[PAD]"})
     )
-    with pytest.raises(ProlepsisError, match="lacks: cls, sep, mask"):
+    with pytest.raises(ProlepsisError, match="lacks: cls, sep"):
         type(objective)(objective.config, trainer.train([["some text"]]))
 
 

@@ -339,9 +339,10 @@ class SequenceToSequenceObjective(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[SequenceToSequenceConfig]]
+    special_parts: ClassVar[tuple[str, ...]] = ("pad", "cls", "sep", "mask")
 
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
-        require_special_tokens(self.name, tokenizer, ("pad", "cls", "sep", "mask"))
+        require_special_tokens(self.name, tokenizer, self.special_parts)
         self.config = config
         self.tokenizer = tokenizer
         if self.target_length < self.longest_target:
@@ -380,8 +381,12 @@ class SequenceToSequenceObjective(ABC):
             with_output_bias=options.output_bias != "none",
         )
         if options.output_bias == "token_frequencies":
-            model.output.start_from_counts(token_counts)
+            model.output.start_from_counts(self.target_counts(token_counts))
         return model
+
+    def target_counts(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How often tokens are to be predicted, in proportion: by default as often as they occur in texts."""
+        return token_counts
 
     def plan(self, split: TokenSplit, seed: int, pass_index: int) -> SequenceToSequencePlan:
         return SequenceToSequencePlan.of(
@@ -409,7 +414,11 @@ class SequenceToSequenceObjective(ABC):
         return self
 
     def shortened(self, max_length: int) -> Self:
-        update: dict[str, Any] = {"max_length": max_length}
-        if self.config.target_length is not None:
-            update["target_length"] = round(self.config.target_length * max_length / self.max_length)
-        return type(self)(self.config.model_copy(update=update), self.tokenizer)
+        short = self._with(max_length=max_length, target_length=None)
+        if self.config.target_length is None:
+            return short
+        in_proportion = round(self.config.target_length * max_length / self.max_length)
+        return short._with(target_length=max(short.longest_target, in_proportion))
+
+    def _with(self, **options: Any) -> Self:
+        return type(self)(self.config.model_copy(update=options), self.tokenizer)

@@ -167,6 +167,23 @@ def test_sentinels_are_the_models_tokens_behind_the_tokenizers(
     objective.build_model(small_config.model_copy(update={"vocab_size": size + 2}), np.ones(5, np.int64))
 
 
+def test_sentinels_are_expected_as_often_as_they_are_targets(
+    tokenizer: Tokenizer, write_shards: Callable[..., Any]
+) -> None:
+    objective = t5(tokenizer)
+    text = np.random.default_rng(0).integers(5, 30, 50 * objective.longest_text)
+    batch = (plan := objective.plan(write_shards(train=[[text]]).split("train"), 0, 0)).batch(
+        np.arange(len(plan))
+    )
+    observed = np.bincount(batch.masked_targets, minlength=objective.sentinel_ids.stop)
+    expected = objective.target_counts(np.bincount(text, minlength=tokenizer.vocabulary_size))
+    special = [tokenizer.special_ids["sep"], *objective.sentinel_ids]
+    assert observed[special].tolist() == [50, 50, 50]
+    np.testing.assert_allclose(
+        expected[special] / expected.sum(), observed[special] / observed.sum(), rtol=0.01
+    )
+
+
 def test_validation_takes_out_15_percent_and_has_the_sentinels_for_it(tokenizer: Tokenizer) -> None:
     training = t5(tokenizer, noise_density=0.05, target_length=30)
     validation = training.for_validation()

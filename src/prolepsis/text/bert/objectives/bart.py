@@ -88,11 +88,11 @@ class BartObjective(SequenceToSequenceObjective):
         source = infilling.fill(source, special["mask"], random)
         if self.config.rotate and random.random() < self.config.rotate:
             source = np.roll(source, -int(random.integers(len(source), endpoint=True)))
-        frame = (special["cls"],), (special["sep"],)
+        begin, end = (special["cls"],), (special["sep"],)
         # fairseq's decoder starts from the end of sequence, and writes the beginning first.
         return SequencePair.whole(
-            np.concatenate([frame[0], source, frame[1]]).astype(np.int64),
-            np.concatenate([frame[0], text, frame[1]]).astype(np.int64),
+            np.concatenate([begin, source, end]).astype(np.int64),
+            np.concatenate([begin, text, end]).astype(np.int64),
             start_id=special["sep"],
         )
 

@@ -7,7 +7,7 @@ no example runs over the end of a document. The sentinels are tokens behind the 
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class T5Objective(SequenceToSequenceObjective):
     """Reconstruct spans that sentinels stand for, 15 % of the tokens."""
 
     name = "t5"
+    special_parts = ("pad", "cls", "sep")
 
     class Config(SequenceToSequenceConfig):
         """The paper's values."""
@@ -65,8 +66,11 @@ class T5Objective(SequenceToSequenceObjective):
 
     @property
     def sentinel_ids(self) -> range:
-        first = self.tokenizer.vocabulary_size
-        return range(first, first + self.num_sentinels)
+        return range(self.first_sentinel, self.first_sentinel + self.num_sentinels)
+
+    @property
+    def first_sentinel(self) -> int:
+        return self.tokenizer.vocabulary_size
 
     def build_model(self, config: BertConfig, token_counts: NDArray[np.int64]) -> EncoderDecoder:
         needed = self.sentinel_ids.stop
@@ -79,6 +83,15 @@ class T5Objective(SequenceToSequenceObjective):
             )
         return super().build_model(config, token_counts)
 
+    def target_counts(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sentinels and [SEP] are a fifth of the targets: each comes once in those of a long text."""
+        noise, spans = (int(counts[0]) for counts in self.span_counts(np.array([self.longest_text])))
+        counts = np.zeros(self.first_sentinel + spans, np.int64)
+        counts[: len(token_counts)] = token_counts
+        counts[self.first_sentinel :] += token_counts.sum() // noise
+        counts[self.tokenizer.special_ids["sep"]] += token_counts.sum() // noise
+        return counts
+
     def pairs(self, split: TokenSplit, seed: int, pass_index: int) -> "T5Pairs":
         blocks = plan_text_blocks(SentenceTable.of(split), self.longest_text, whole_sentences=False)
         return T5Pairs(split, blocks, self)
@@ -89,8 +102,8 @@ class T5Objective(SequenceToSequenceObjective):
         density, mean_length = self.config.noise_density, self.config.mean_noise_span_length
         is_noise = random_spans_noise_mask(len(text), density, mean_length, random)
         prefix = (special["cls"],) if self.config.with_cls else ()
-        source = sentinels_for_spans(text, is_noise, self.sentinel_ids.start)
-        target = sentinels_for_spans(text, ~is_noise, self.sentinel_ids.start)
+        source = sentinels_for_spans(text, is_noise, self.first_sentinel)
+        target = sentinels_for_spans(text, ~is_noise, self.first_sentinel)
         return SequencePair.whole(
             np.concatenate([prefix, source, (special["sep"],)]).astype(np.int64),
             np.concatenate([target, (special["sep"],)]).astype(np.int64),
@@ -116,8 +129,7 @@ class T5Objective(SequenceToSequenceObjective):
         """At 15 % noise, with a row of targets to fit if training has another share."""
         if self.config.noise_density == VALIDATION_PROBABILITY:
             return self
-        update: dict[str, Any] = {"noise_density": VALIDATION_PROBABILITY, "target_length": None}
-        return type(self)(self.config.model_copy(update=update), self.tokenizer)
+        return self._with(noise_density=VALIDATION_PROBABILITY, target_length=None)
 
     @property
     def _num_special(self) -> int:
