@@ -249,6 +249,24 @@ def test_what_the_decoder_writes_step_by_step_is_what_it_predicts_when_given_it(
     assert taught.argmax(dim=-1).tolist() == written[1:]
 
 
+def test_padded_targets_of_a_full_row_of_sources_do_no_harm(
+    objective: SequenceToSequenceObjective, split: TokenSplit, room_for_sentinels: BertConfig
+) -> None:
+    model = build(objective, room_for_sentinels, attention_probs_dropout_prob=0.1).train()
+    plan = objective.plan(split, 3, 0)
+    alone = alone_in_a_row(plan.pair(int(plan.pairs.target_lengths.argmax())))
+    padding = {"decoder_ids": 0, "decoder_positions": 0, "decoder_numbers": -1}
+    batch = SequenceToSequenceBatch(
+        **vars(alone)
+        | {name: functional.pad(getattr(alone, name), (0, 3), value=of) for name, of in padding.items()}
+    )
+    logits = model.predict(batch)
+    logits.sum().backward()
+    assert len(logits) == len(alone.masked_targets)
+    assert torch.isfinite(logits).all()
+    assert all(torch.isfinite(of.grad).all() for of in model.parameters() if of.grad is not None)
+
+
 def test_losses_and_accuracies_are_means_over_target_tokens(
     objective: SequenceToSequenceObjective, split: TokenSplit, room_for_sentinels: BertConfig
 ) -> None:
