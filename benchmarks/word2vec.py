@@ -1,26 +1,34 @@
 """word2vec here and in gensim: same corpus, same settings, one epoch in turn, each in a process of its own.
 
-    python benchmarks/word2vec.py TEXT [--megabytes 10] [--rounds 3] [--threads 1] [--forms skip_gram,cbow]
+    python benchmarks/word2vec.py TEXT [--megabytes 10] [--rounds 3] [--threads 2] [--forms skip_gram,cbow]
     python benchmarks/word2vec.py TEXT --quality --megabytes 50 --epochs 2 --seeds 3
+    python benchmarks/word2vec.py TEXT --memory --megabytes 50
 
 TEXT is a text file, or a Parquet file with a column `text`; each paragraph is a document.
 
 Both count every word of the file, once per epoch, and the CPU time of all threads of the process during
 training alone: gensim's vocabulary is built and this project's kernel compiled before. gensim reads the text
-as it trains (`corpus_file`, its fastest way); here ids are mapped from token shards, which tokenization has
-written. Peak memory is that of the whole process with all that it imports (Linux).
+as it trains (`corpus_file`, its fastest way); here ids are read from token shards, which tokenization has
+written. With more than one thread, this project also trains with one, in the same turns, and the ratio of
+wall times is told: what other processes leave of a CPU shows in the CPU seconds per second beside it.
+
+Peak memory is that of the whole process with all that it imports (Linux). `--memory` tells that of
+`train_word_vectors`, which besides counts the words, writes a checkpoint for each epoch and exports vectors.
 """
 
 import argparse
 import multiprocessing
 import re
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -40,6 +48,7 @@ SETS = {
     "analogies": "gensim:test/test_data/questions-words.txt",
 }
 RESTRICT_TO = 30_000
+ALONE = "prolepsis, alone"
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,10 @@ def write_corpus(file: Path, megabytes: float, folder: Path) -> int:
         [np.array([ids[word] for word in sentence]) for sentence in sentences],
         [np.zeros(1, np.int32)] * len(sentences),
     )
-    part = TokenizedPart("all", lambda: [batch])
+    few = TokenizedDocuments(
+        "val", batch.ids[:99], batch.languages[:99], batch.tokens[:99], batch.sentence_starts[:99]
+    )
+    part = TokenizedPart("all", lambda: [batch, few])
     write_token_shards(folder / "tokens", TokenStream([part], len(ids), "benchmark", {}))
     lines = "\n".join(" ".join(sentence) for sentence in sentences)
     (folder / "corpus.txt").write_text(lines, encoding="utf-8")
@@ -246,25 +258,52 @@ class Worker:
         self._process.join()
 
 
+@dataclass
+class Figures:
+    """What the rounds of one trainer took."""
+
+    cpu: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+
+    def rates(self, num_words: int) -> list[float]:
+        """Words per CPU second of each round, slowest first."""
+        return sorted(num_words / seconds for seconds in self.cpu)
+
+    def used(self) -> float:
+        """The median of CPU seconds per second: the threads, if nobody else wanted the CPUs."""
+        return statistics.median(cpu / wall for cpu, wall in zip(self.cpu, self.wall, strict=True))
+
+
 def compare_speed(task: Task, rounds: int) -> None:
     workers = {name: Worker(name, task) for name in TRAINERS}
-    per_cpu: dict[str, list[float]] = {name: [] for name in workers}
-    per_second: dict[str, list[float]] = {name: [] for name in workers}
+    if task.threads > 1:
+        workers[ALONE] = Worker("prolepsis", Task(**{**vars(task), "threads": 1}))
+    figures = {name: Figures() for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
             cpu, wall = worker.ask("train")
-            per_cpu[name].append(task.num_words / cpu)
-            per_second[name].append(task.num_words / wall)
-    medians = {name: statistics.median(values) for name, values in per_cpu.items()}
+            figures[name].cpu.append(cpu)
+            figures[name].wall.append(wall)
     for name, worker in workers.items():
-        wall = statistics.median(per_second[name])
-        low, high = min(per_cpu[name]), max(per_cpu[name])
+        rates, wall = figures[name].rates(task.num_words), statistics.median(figures[name].wall)
         print(
-            f"{task.form:15} {name:10} {medians[name]:12,.0f} ({low:,.0f} to {high:,.0f}) words per CPU"
-            f" second, {wall:12,.0f} per second, {worker.ask('memory'):6,.0f} MiB"
+            f"{task.form:15} {name:16} {statistics.median(rates):11,.0f}"
+            f" ({rates[0]:,.0f} to {rates[-1]:,.0f}) words per CPU second,"
+            f" {task.num_words / wall:11,.0f} per second at {figures[name].used():.2f}"
+            f" CPUs, {worker.ask('memory'):4,.0f} MiB"
         )
         worker.close()
-    print(f"{task.form:15} ratio of medians {medians['prolepsis'] / medians['gensim']:.2f}", flush=True)
+    ours, theirs = (statistics.median(figures[name].cpu) for name in ("prolepsis", "gensim"))
+    print(f"{task.form:15} prolepsis is {theirs / ours:.2f} times as fast by CPU seconds", flush=True)
+    if task.threads > 1:
+        # Round by round, since what else runs on the machine changes from one to the next.
+        pairs = zip(figures[ALONE].wall, figures["prolepsis"].wall, strict=True)
+        ratios = sorted(one / many for one, many in pairs)
+        print(
+            f"{task.form:15} {task.threads} threads are {statistics.median(ratios):.2f}"
+            f" ({ratios[0]:.2f} to {ratios[-1]:.2f}) times as fast as one by wall time",
+            flush=True,
+        )
 
 
 def compare_quality(task: Task, seeds: int) -> None:
@@ -282,14 +321,52 @@ def compare_quality(task: Task, seeds: int) -> None:
         print(f"{task.form:15} {name:10} {figures}", flush=True)
 
 
+def compare_memory(task: Task) -> None:
+    """Peak memory of gensim's training, and of all that a user of this project's library sets going."""
+    worker = Worker("gensim", task)
+    worker.ask("train")
+    print(f"{task.form:15} gensim             {worker.ask('memory'):4,.0f} MiB")
+    worker.close()
+    worker = Worker("prolepsis", task)
+    worker.ask("train")
+    print(f"{task.form:15} prolepsis          {worker.ask('memory'):4,.0f} MiB")
+    worker.close()
+    command = [sys.executable, __file__, "--library", task.form, str(task.folder), str(task.threads)]
+    peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    print(f"{task.form:15} train_word_vectors {float(peak):4,.0f} MiB", flush=True)
+
+
+def train_by_the_library(form: str, folder: Path, threads: int) -> None:
+    """`train_word_vectors` as a user calls it, on the CPU; prints the peak memory of it all."""
+    from prolepsis.text.token_shards import TokenShards
+    from prolepsis.text.word2vec.training import train_word_vectors
+
+    class Words:
+        """What training asks of a tokenizer."""
+
+        hash = "benchmark"
+
+        def words(self) -> list[str]:
+            return (folder / "words.txt").read_text(encoding="utf-8").split("\n")
+
+    task = Task(form, folder, 0, threads)
+    changes = {"threads": threads, "epochs": 1, "device": "cpu", "checkpoint_directory": folder / "run"}
+    config = task.config.model_copy(update=changes)
+    trained = train_word_vectors(Words(), TokenShards.open(folder / "tokens"), config)  # type: ignore[arg-type]
+    trained.vectors.save(folder / "vectors")
+    shutil.rmtree(folder / "run")
+    print(peak_memory())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("text", type=Path)
     parser.add_argument("--megabytes", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of both")
     parser.add_argument("--forms", default="skip_gram,cbow,skip_gram_tree")
     parser.add_argument("--quality", action="store_true", help="scores instead of speed")
+    parser.add_argument("--memory", action="store_true", help="peak memory instead of speed")
     parser.add_argument("--epochs", type=int, default=2, help="of --quality")
     parser.add_argument("--seeds", type=int, default=3, help="of --quality")
     arguments = parser.parse_args()
@@ -302,9 +379,14 @@ def main() -> None:
             task = Task(form, folder, num_words, arguments.threads)
             if arguments.quality:
                 compare_quality(Task(**{**vars(task), "epochs": arguments.epochs}), arguments.seeds)
+            elif arguments.memory:
+                compare_memory(task)
             else:
                 compare_speed(task, arguments.rounds)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--library"]:
+        train_by_the_library(sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))
+    else:
+        main()

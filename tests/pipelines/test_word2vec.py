@@ -102,6 +102,7 @@ def test_the_model_and_its_output_are_parameters(project: Any, tokenizer: Tokeni
     project.run("word2vec", params={"word2vec": {"training": training, "evaluation": evaluation}})
     made_by = project.load("word_vectors").metadata["config"]
     assert training.items() <= made_by.items()
+    assert training.items() <= project.load("word2vec_metrics").items()
     # A window is one prediction, and there are as many as words that subsampling leaves.
     assert 0 < project.load("word2vec_curves")[0]["pairs"] <= project.load("word_vectors").counts.sum()
 
@@ -109,6 +110,27 @@ def test_the_model_and_its_output_are_parameters(project: Any, tokenizer: Tokeni
 def test_a_wrong_parameter_is_named(project: Any, tokenizer: Tokenizer) -> None:
     with pytest.raises(Exception, match="dimension"):
         project.run("word2vec", params={"word2vec": {"training": {"dimension": "wide"}}})
+
+
+def test_a_missing_evaluation_set_stops_the_run_before_the_training(
+    project: Any, tokenizer: Tokenizer
+) -> None:
+    sets = {"similarity": {**NO_SETS, "own": "no/such/pairs.tsv"}, "analogies": None}
+    with pytest.raises(ProlepsisError, match="no evaluation set 'no/such/pairs.tsv'"):
+        project.run("word2vec", params={"word2vec": {"evaluation": sets}})
+    assert not list(project.path.glob("data/**/06_models/word_vectors"))
+
+
+def test_a_malformed_evaluation_set_leaves_the_vectors(
+    project: Any, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    (tmp_path / "pairs.tsv").write_text("river\twater\tmuch\n")
+    sets = {"similarity": {**NO_SETS, "own": str(tmp_path / "pairs.tsv")}, "analogies": None}
+    with pytest.raises(ProlepsisError, match="not a pair of words and a judgement") as caught:
+        project.run("word2vec", params={"word2vec": {"evaluation": sets}})
+    assert str(caught.value.where).endswith("pairs.tsv, pair 1")
+    assert len(project.load("word_vectors")) > 10
+    assert not list(project.path.glob("data/**/word2vec/metrics.json"))
 
 
 def test_tokens_of_another_tokenizer_stop_the_run_before_anything_is_written(

@@ -115,6 +115,42 @@ def test_every_score_of_word_vectors_stands_beside_its_coverage(by_name: dict[st
     ]
 
 
+@pytest.mark.parametrize(
+    ("model", "output", "told"),
+    [
+        (
+            "skip_gram",
+            "negative_sampling",
+            "Skip-gram with negative sampling: a word's vector learns to",
+        ),
+        (
+            "skip_gram",
+            "hierarchical_softmax",
+            "Skip-gram with hierarchical softmax: a word's vector learns",
+        ),
+        ("cbow", "negative_sampling", "CBOW with negative sampling: the mean of the vectors around a word"),
+        ("cbow", "hierarchical_softmax", "lead to that word in a tree of all words."),
+        (None, None, "A word's vector learns to predict the words around it."),
+    ],
+)
+def test_word_vectors_are_told_of_as_they_were_learnt(
+    run: SimpleNamespace, model: str | None, output: str | None, told: str
+) -> None:
+    metrics = run.word2vec_metrics | ({} if model is None else {"model": model, "output": output})
+    section = words.describe_word_vectors(metrics, run.word2vec_curves, run.word_neighbours, run.word_map)
+    assert told in section.lead
+
+
+def test_outliers_are_shown_where_they_were_scored(run: SimpleNamespace) -> None:
+    outliers = {"accuracy": 0.5, "position": 0.8125, "questions": 8, "answered": 6, "coverage": 0.75}
+    metrics = run.word2vec_metrics | {"outliers": outliers}
+    section = words.describe_word_vectors(metrics, run.word2vec_curves, run.word_neighbours, run.word_map)
+    assert rows(blocks(section, Table)[0])[2:] == [
+        ["outliers", "accuracy", "50.0 %", "75.0 %", "6 of 8"],
+        ["outliers", "position of the outlier", "81.2 %", "75.0 %", "6 of 8"],
+    ]
+
+
 def test_berts_masked_loss_is_drawn_over_the_entropy_of_frequencies(by_name: dict[str, Section]) -> None:
     loss, accuracy = blocks(by_name["bert"], LineChart)
     assert [(line.name, line.dashed) for line in loss.lines] == [

@@ -27,6 +27,7 @@ _UNDETERMINED = "und"
 _ALL_LANGUAGES = "all"
 _ENTROPY = "unigram_entropy"
 _MASKED_LOSS = "masked_loss"
+_MEASURES = {"spearman": "Spearman", "accuracy": "accuracy", "position": "position of the outlier"}
 
 
 def describe_corpus(
@@ -197,11 +198,26 @@ def describe_word_vectors(
         CHAPTER,
         "word-vectors",
         "Word vectors",
-        "Skip-gram with negative sampling: a word's vector learns to tell the words around it from words "
-        "drawn at random.",
+        _how_words_were_learnt(word2vec_metrics.get("model"), word2vec_metrics.get("output")),
         blocks,
         tiles[:1],
     )
+
+
+def _how_words_were_learnt(model: str | None, output: str | None) -> str:
+    """One sentence on the model and its output; figures of earlier versions name neither."""
+    if model is None or output is None:
+        return "A word's vector learns to predict the words around it."
+    name = {"skip_gram": "Skip-gram", "cbow": "CBOW"}[model]
+    learner, known = {
+        "skip_gram": ("a word's vector", "the words around it"),
+        "cbow": ("the mean of the vectors around a word", "that word"),
+    }[model]
+    lesson = {
+        "negative_sampling": f"to tell {known} from words drawn at random",
+        "hierarchical_softmax": f"the branches that lead to {known} in a tree of all words",
+    }[output]
+    return f"{name} with {f.words(output)}: {learner} learns {lesson}."
 
 
 def describe_bert(bert_metrics: dict[str, Any], bert_curves: list[Any]) -> Section:
@@ -280,19 +296,19 @@ def _scored_sets(metrics: Mapping[str, Any], prefix: str = "") -> Iterator[tuple
 
 
 def _scores_table(scores: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
-    rows = []
-    for name, values in scores:
-        measure = "accuracy" if "accuracy" in values else "spearman"
-        score = values.get(measure)
-        rows.append(
-            (
-                Cell(f.words(name)),
-                Cell("Spearman" if measure == "spearman" else measure),
-                Cell(f.percent(score) if measure == "accuracy" else f.number(score)),
-                Cell(f.percent(values["coverage"])),
-                Cell(_covered(values)),
-            )
+    """A row for each score of each set."""
+    rows = [
+        (
+            Cell(f.words(name)),
+            Cell(title),
+            Cell(f.number(values[measure]) if measure == "spearman" else f.percent(values[measure])),
+            Cell(f.percent(values["coverage"])),
+            Cell(_covered(values)),
         )
+        for name, values in scores
+        for measure, title in _MEASURES.items()
+        if measure in values
+    ]
     columns = ("set", "measure", "score", "coverage", "known to the vocabulary")
     return Table(columns, rows, frozenset({"score", "coverage"}), "Scores on published sets:")
 

@@ -1,9 +1,10 @@
 """A training of word vectors that kills its own process after some blocks.
 
-`killed_training.py TOKENIZER TOKENS CHECKPOINTS BLOCKS`
+`killed_training.py TOKENIZER TOKENS CHECKPOINTS BLOCKS CONFIG`, the last in JSON
 """
 
 import itertools
+import json
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from prolepsis.text.word2vec.cpu_engine import CpuEngine
 from prolepsis.text.word2vec.training import train_word_vectors
 
 if __name__ == "__main__":
-    tokenizer, tokens, checkpoints, num_blocks = sys.argv[1:]
+    tokenizer, tokens, checkpoints, num_blocks, values = sys.argv[1:]
     numbers = itertools.count()
     run = CpuEngine.run
 
@@ -27,7 +28,5 @@ if __name__ == "__main__":
         return run(engine, block, rates, seed)
 
     setattr(CpuEngine, "run", run_and_die)  # noqa: B010 (a plain assignment to a method is no valid type)
-    config = Word2VecConfig(
-        dimension=12, min_count=2, epochs=3, seed=1, device="cpu", checkpoint_directory=Path(checkpoints)
-    )
+    config = Word2VecConfig(**json.loads(values), checkpoint_directory=Path(checkpoints))
     train_word_vectors(Tokenizer.load(Path(tokenizer)), TokenShards.open(Path(tokens)), config)

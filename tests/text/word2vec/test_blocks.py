@@ -1,4 +1,6 @@
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,22 +15,26 @@ from prolepsis.text.word2vec.blocks import Blocks, initial_tables
 LENGTHS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=3)
 
 
-def split_of(shards: Sequence[Sequence[int]]) -> Any:
+def split_of(shards: Sequence[Sequence[int]], folder: Path) -> Any:
     """A split with documents of these lengths, whose tokens are numbered through."""
     parts, position = [], 0
-    for lengths in shards:
+    for number, lengths in enumerate(shards):
         offsets = np.cumsum([0, *lengths], dtype=np.int64)
-        tokens = np.arange(position, position + offsets[-1])
-        parts.append(SimpleNamespace(tokens=tokens, offsets=offsets))
+        tokens = np.arange(position, position + offsets[-1], dtype=np.uint16)
+        tokens.tofile(folder / f"{number}.tokens")
+        parts.append(
+            SimpleNamespace(tokens_path=folder / f"{number}.tokens", dtype=tokens.dtype, offsets=offsets)
+        )
         position += int(offsets[-1])
     return SimpleNamespace(shards=parts, num_tokens=position)
 
 
 @given(LENGTHS, st.integers(1, 30))
 def test_blocks_hold_every_document_once_and_whole(shards: list[list[int]], block_tokens: int) -> None:
-    split = split_of(shards)
-    blocks = Blocks(split, block_tokens)
-    taken = [blocks[i] for i in range(len(blocks))]
+    with tempfile.TemporaryDirectory() as folder:
+        split = split_of(shards, Path(folder))
+        blocks = Blocks(split, block_tokens)
+        taken = [blocks[i] for i in range(len(blocks))]
     tokens = np.concatenate([block.tokens for block in taken])
     assert tokens.tolist() == list(range(split.num_tokens))
     lengths = [length for block in taken for length in np.diff(block.offsets).tolist()]

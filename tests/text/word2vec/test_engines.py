@@ -145,6 +145,11 @@ def float64_tables(vocabulary: Vocabulary, dimension: int) -> tuple[NDArray[Any]
     return rng.normal(scale=0.3, size=shape), rng.normal(scale=0.3, size=shape)
 
 
+def copies(tables: tuple[NDArray[Any], NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The engine takes over what it is given."""
+    return tables[0].copy(), tables[1].copy()
+
+
 NEGATIVE, HIERARCHICAL = {"output": "negative_sampling"}, {"output": "hierarchical_softmax"}
 SKIP_GRAM, CBOW = {"model": "skip_gram"}, {"model": "cbow"}
 EXACT, BY_PAIR = {"cbow_gradient": "exact"}, {"targets_per": "pair"}
@@ -165,7 +170,7 @@ def assert_is_the_reference(settings: Word2VecConfig, scale: float = 1.0, tolera
     vocabulary, block = themed_corpus(12, seed=0)
     tables = float64_tables(vocabulary, settings.dimension)
     tables[1][:] *= scale
-    engine = CpuEngine(vocabulary, settings, tables)
+    engine = CpuEngine(vocabulary, settings, copies(tables))
     rates = Rates(0.1, 0.1 / 400, 0.03)
     tally = engine.run(block, rates, seed=2**63 - 25)
     expected = reference(vocabulary, settings, tables, block, rates, seed=2**63 - 25)
@@ -216,7 +221,7 @@ def test_a_score_on_the_wrong_side_of_the_bound_moves_only_as_in_word2vec_c(
 def test_a_rate_of_zero_measures_and_changes_nothing() -> None:
     vocabulary, block = themed_corpus(12, seed=0)
     for engine in engines(vocabulary, config(), initial_tables(len(vocabulary.ids), 10, 0)):
-        before = engine.tables()
+        before = copies(engine.tables())
         first, second = engine.run(block, Rates(), seed=1), engine.run(block, Rates(), seed=1)
         assert first == second and first.pairs > 0
         assert all(np.array_equal(a, b) for a, b in zip(before, engine.tables(), strict=True))
@@ -231,10 +236,10 @@ def test_the_kernels_update_is_the_derivative_of_its_loss_in_float64(form: dict[
     tables = float64_tables(vocabulary, 3)
 
     def loss_at(inputs: NDArray[Any], outputs: NDArray[Any]) -> float:
-        return CpuEngine(vocabulary, settings, (inputs, outputs)).run(block, Rates(), seed=3).loss
+        return CpuEngine(vocabulary, settings, copies((inputs, outputs))).run(block, Rates(), seed=3).loss
 
     rate = 1e-7  # so small that each window sees the same tables
-    engine = CpuEngine(vocabulary, settings, tables)
+    engine = CpuEngine(vocabulary, settings, copies(tables))
     engine.run(block, Rates(rate, 0.0, 0.0), seed=3)
     for which in (0, 1):
         update = (engine.tables()[which] - tables[which]) / rate
@@ -271,7 +276,7 @@ def engines(
     vocabulary: Vocabulary, settings: Word2VecConfig, tables: Any, windows_per_batch: int = 512
 ) -> list[Any]:
     return [
-        CpuEngine(vocabulary, settings, tables),
+        CpuEngine(vocabulary, settings, copies(tables)),
         GpuEngine(vocabulary, settings, tables, torch.device("cpu"), windows_per_batch),
     ]
 
@@ -343,7 +348,7 @@ def test_the_gpu_engine_stays_finite_when_one_word_fills_the_batch() -> None:
 def test_any_dimension_is_trained_as_it_is(dimension: int) -> None:
     vocabulary, block = themed_corpus(20, seed=2)
     tables = float64_tables(vocabulary, dimension)
-    engine = CpuEngine(vocabulary, config(dimension=dimension), tables)
+    engine = CpuEngine(vocabulary, config(dimension=dimension), copies(tables))
     engine.run(block, Rates(0.05, 0.0, 0.0), seed=1)
     reference(vocabulary, config(dimension=dimension), tables, block, Rates(0.05, 0.0, 0.0), seed=1)
     assert engine.tables()[0].shape == tables[0].shape

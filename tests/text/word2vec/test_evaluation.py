@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def test_what_no_word_covers_has_no_score_rather_than_zero(tmp_path: Path, vecto
 
 
 @pytest.mark.parametrize(
-    ("content", "where"), [("a b 3\n", "pair 1"), ("# x\na\tb\t1\na\tb\tmuch\n", "pair 2")]
+    ("content", "where"),
+    [("a b 3\n", "pair 1"), ("# x\na\tb\t1\na\tb\tmuch\n", "pair 2"), ("a\tb\tnan\n", "pair 1")],
 )
 def test_a_broken_similarity_line_is_named(
     tmp_path: Path, vectors: WordVectors, content: str, where: str
@@ -115,6 +117,30 @@ def test_a_broken_analogy_is_named(tmp_path: Path, vectors: WordVectors, content
     (tmp_path / "questions.txt").write_text(content)
     with pytest.raises(ProlepsisError, match="not an analogy"):
         score_analogies(vectors, tmp_path / "questions.txt", 100)
+
+
+def test_a_set_without_a_question_is_a_message(tmp_path: Path, vectors: WordVectors) -> None:
+    file = tmp_path / "set.txt"
+    file.write_text("# nothing but a comment\n")
+    with pytest.raises(ProlepsisError, match="no pair of words"):
+        score_similarity(vectors, file)
+    file.write_text(": a section\n\n")
+    with pytest.raises(ProlepsisError, match="no analogy"):
+        score_analogies(vectors, file, 100)
+
+
+def test_a_set_that_is_not_utf_8_is_a_message(tmp_path: Path, vectors: WordVectors) -> None:
+    file = tmp_path / "set.txt"
+    file.write_bytes("café\tthé\t3\n".encode("latin-1"))
+    scores: list[Callable[[], Any]] = [
+        lambda: score_similarity(vectors, file),
+        lambda: score_analogies(vectors, file, 100),
+        lambda: score_outliers(vectors, tmp_path),
+    ]
+    for score in scores:
+        with pytest.raises(ProlepsisError, match="not UTF-8: .* at byte 3") as caught:
+            score()
+        assert caught.value.where == file
 
 
 def two_themes(noise: float) -> WordVectors:
@@ -178,7 +204,9 @@ def test_a_missing_package_or_file_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(ProlepsisError, match="not installed") as caught:
         locate_evaluation_set("no_such_package:pairs.tsv")
     assert "demo" in (caught.value.remedy or "")
-    for reference in ("gensim:no/such/file.tsv", str(tmp_path / "none.tsv")):
+    with pytest.raises(ProlepsisError, match="not installed"):
+        locate_evaluation_set("no_such_package.nor_this:pairs.tsv")
+    for reference in ("gensim:no/such/file.tsv", str(tmp_path / "none.tsv"), r"C:\none.tsv"):
         with pytest.raises(ProlepsisError, match="no evaluation set"):
             locate_evaluation_set(reference)
     with pytest.raises(ProlepsisError, match="no evaluation set"):

@@ -1,11 +1,15 @@
+import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.text.token_shards import (
@@ -16,8 +20,11 @@ from prolepsis.text.token_shards import (
     write_token_shards,
 )
 from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.word2vec import gpu_engine, training
 from prolepsis.text.word2vec.config import Word2VecConfig
+from prolepsis.text.word2vec.gpu_engine import GpuEngine
 from prolepsis.text.word2vec.training import TrainedWordVectors, train_word_vectors
+from prolepsis.training import device
 from prolepsis.training.checkpoint import clear_checkpoints
 
 
@@ -28,9 +35,17 @@ def test_the_learning_rate_is_that_of_word2vec_c_for_the_model() -> None:
     assert Word2VecConfig(model="cbow", learning_rate=0.3, **given).first_rate == 0.3
 
 
+VALUES = {"dimension": 12, "min_count": 2, "epochs": 3, "seed": 1, "device": "cpu"}
+FORMS = [
+    {"model": model, "output": output}
+    for model in ("skip_gram", "cbow")
+    for output in ("negative_sampling", "hierarchical_softmax")
+]
+each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: " ".join(form.values()))
+
+
 def config(directory: Path, **changes: Any) -> Word2VecConfig:
-    values = {"dimension": 12, "min_count": 2, "epochs": 3, "seed": 1, "device": "cpu"}
-    return Word2VecConfig(**{**values, **changes}, checkpoint_directory=directory / "checkpoints")
+    return Word2VecConfig(**{**VALUES, **changes}, checkpoint_directory=directory / "checkpoints")
 
 
 def train(tokenizer: Tokenizer, shards: TokenShards, directory: Path, **changes: Any) -> TrainedWordVectors:
@@ -54,12 +69,11 @@ def test_words_that_appear_together_become_neighbours(
     assert vectors.metadata["tokenizer_hash"] == tokenizer.hash
 
 
-@pytest.mark.parametrize("model", ["skip_gram", "cbow"])
-@pytest.mark.parametrize("output", ["negative_sampling", "hierarchical_softmax"])
+@each_form
 def test_every_form_tells_the_themes_apart(
-    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path, model: str, output: str
+    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path, form: dict[str, str]
 ) -> None:
-    settings = {"model": model, "output": output, "epochs": 15, "learning_rate": 0.1}
+    settings = {**form, "epochs": 15, "learning_rate": 0.1}
     trained, again = (train(tokenizer, shards, tmp_path, **settings) for _ in range(2))
     names = {neighbour for neighbour, _ in trained.vectors.neighbours("roi", 3)}
     assert names == {"reine", "couronne", "palais"}
@@ -99,21 +113,94 @@ def test_two_threads_train_on_the_same_pairs_to_about_the_same_loss(
     assert two.curves[-1]["validation_loss"] == pytest.approx(one.curves[-1]["validation_loss"], rel=0.05)
 
 
+@each_form
 def test_a_killed_training_goes_on_from_its_last_epoch_with_the_same_bits(
-    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tokenizer: Tokenizer,
+    shards: TokenShards,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    form: dict[str, str],
 ) -> None:
     tokenizer.save(tmp_path / "tokenizer")
     program = str(Path(__file__).with_name("killed_training.py"))
     arguments = [str(tmp_path / "tokenizer"), str(shards.directory), str(tmp_path / "checkpoints")]
     # An epoch is four blocks here, three to train on and one to validate: the kill comes within the second.
-    killed = subprocess.run([sys.executable, program, *arguments, "6"], check=False, timeout=120)
+    arguments += ["6", json.dumps({**VALUES, **form})]
+    killed = subprocess.run([sys.executable, program, *arguments], check=False, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     caplog.set_level("INFO")
-    resumed = train(tokenizer, shards, tmp_path)
+    resumed = train(tokenizer, shards, tmp_path, **form)
     assert "Continuing after epoch 1 of 3" in caplog.text
-    whole = train(tokenizer, shards, tmp_path)
+    whole = train(tokenizer, shards, tmp_path, **form)
     np.testing.assert_array_equal(resumed.vectors.vectors, whole.vectors.vectors)
     assert resumed.curves == whole.curves
+
+
+def test_a_checkpoint_of_other_parameters_or_none_at_all_is_passed_over(
+    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = train(tokenizer, shards, tmp_path)
+    train_word_vectors(tokenizer, shards, config(tmp_path, seed=2))
+    (checkpoint,) = (tmp_path / "checkpoints").iterdir()
+    (tmp_path / "checkpoints" / "step-0000000009.safetensors").write_bytes(checkpoint.read_bytes()[:100])
+    trained = train(tokenizer, shards, tmp_path)
+    np.testing.assert_array_equal(trained.vectors.vectors, expected.vectors.vectors)
+    assert "step-0000000009.safetensors, which cannot be read" in caplog.text
+    assert f"{checkpoint.name}: other data or parameters made it" in caplog.text
+
+
+def test_training_on_a_cpu_loads_neither_pytorch_nor_numba(
+    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path
+) -> None:
+    train(tokenizer, shards, tmp_path)  # compiles
+    tokenizer.save(tmp_path / "tokenizer")
+    program = str(Path(__file__).with_name("lean_training.py"))
+    arguments = [str(tmp_path / "tokenizer"), str(shards.directory), str(tmp_path / "checkpoints")]
+    command = [sys.executable, program, *arguments, json.dumps(VALUES)]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout.split()
+    assert "llvmlite" in loaded and "numpy" in loaded
+    assert not {"torch", "numba", "gensim", "scipy", "sklearn"} & set(loaded)
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu"])
+def test_without_a_drivers_library_the_device_is_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "_has_gpu_driver", lambda: False)
+    assert training.resolve_device(name) == "cpu"
+
+
+def test_with_a_driver_pytorch_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"auto": "cuda", "cuda:1": "cuda:1", "mps": "mps"}
+    monkeypatch.setattr(training, "_has_gpu_driver", lambda: True)
+    monkeypatch.setattr(device, "resolve_device", lambda name: torch.device(answers[name]))
+    assert [training.resolve_device(name) for name in ("auto", "cuda:1")] == ["cuda", "cuda:1"]
+    with pytest.raises(ProlepsisError, match="does not train on the device 'mps'"):
+        training.resolve_device("mps")
+    answers["auto"] = "mps"
+    assert training.resolve_device("auto") == "cpu"
+
+
+@each_form
+def test_on_a_gpu_the_gpu_engine_trains_every_form(
+    tokenizer: Tokenizer,
+    shards: TokenShards,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    form: dict[str, str],
+) -> None:
+    built = []
+
+    class OnTheCpu(GpuEngine):
+        def __init__(self, vocabulary: Any, config: Any, tables: Any, device: torch.device) -> None:
+            built.append(device)
+            super().__init__(vocabulary, config, tables, torch.device("cpu"))
+
+    monkeypatch.setattr(training, "resolve_device", lambda name: "cuda")
+    monkeypatch.setattr(gpu_engine, "GpuEngine", OnTheCpu)
+    trained = train(tokenizer, shards, tmp_path, **form, device="auto", epochs=15, learning_rate=0.2)
+    assert built == [torch.device("cuda")]
+    assert trained.vectors.metadata["device"] == "cuda"
+    names = {neighbour for neighbour, _ in trained.vectors.neighbours("roi", 3)}
+    assert names == {"reine", "couronne", "palais"}
 
 
 def test_another_tokenizer_is_refused(shards: TokenShards, tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -130,16 +217,57 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert caught.value.where == "epoch 1" and "learning_rate" in (caught.value.remedy or "")
 
 
-def test_documents_of_one_word_give_nothing_to_learn(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    words = [np.array([300 + i % 4], np.int32) for i in range(40)]
+def shards_of(
+    tokenizer: Tokenizer, directory: Path, **splits: Sequence[NDArray[np.integer[Any]]]
+) -> TokenShards:
+    """Shards with these documents in each split."""
     batches = [
         TokenizedDocuments(
-            split, [f"{split}{i}" for i in range(40)], [None] * 40, words, [np.zeros(1, int)] * 40
+            split,
+            [f"{split}{i}" for i in range(len(documents))],
+            [None] * len(documents),
+            documents,
+            [np.zeros(min(len(tokens), 1), int) for tokens in documents],
         )
-        for split in ("train", "val")
+        for split, documents in splits.items()
     ]
     parts = [TokenizedPart("", lambda: batches)]
     stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
-    write_token_shards(tmp_path / "tokens", stream)
+    write_token_shards(directory / "tokens", stream)
+    return TokenShards.open(directory / "tokens")
+
+
+WORDS, NO_WORDS = [np.array([300, 301, 302, 303] * 5, np.int32)] * 10, [np.empty(0, np.int32)] * 10
+
+
+def test_documents_of_one_word_give_nothing_to_learn(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    words = [np.array([300 + i % 4], np.int32) for i in range(40)]
     with pytest.raises(ProlepsisError, match="no two known words"):
-        train(tokenizer, TokenShards.open(tmp_path / "tokens"), tmp_path)
+        train(tokenizer, shards_of(tokenizer, tmp_path, train=words, val=words), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("splits", "told"),
+    [
+        ({"train": WORDS}, "no split 'val', only train"),
+        ({"val": WORDS}, "no split 'train', only val"),
+        ({"train": NO_WORDS, "val": WORDS}, "The training split has no token"),
+        ({"train": WORDS[:1], "val": WORDS}, "Only 0 tokens occur 6 times or more"),
+    ],
+)
+def test_an_empty_split_or_vocabulary_is_a_message(
+    tokenizer: Tokenizer, tmp_path: Path, splits: dict[str, Any], told: str
+) -> None:
+    tokens = shards_of(tokenizer, tmp_path, **splits)
+    with pytest.raises(ProlepsisError, match=told) as caught:
+        train(tokenizer, tokens, tmp_path, min_count=6)
+    assert caught.value.where is not None and caught.value.remedy is not None
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_without_a_word_to_validate_on_there_is_no_validation_loss(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    trained = train(tokenizer, shards_of(tokenizer, tmp_path, train=WORDS, val=NO_WORDS), tmp_path)
+    assert [row["validation_loss"] for row in trained.curves] == [None] * 3
+    assert trained.curves[-1]["train_loss"]

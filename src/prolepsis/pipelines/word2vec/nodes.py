@@ -1,10 +1,11 @@
 """The nodes of word2vec."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 
-from prolepsis.pipelines.word2vec.params import Word2VecParams
+from prolepsis.pipelines.word2vec.params import EvaluationParams, Word2VecParams
 
 
 def train_word_vectors(
@@ -14,39 +15,38 @@ def train_word_vectors(
 
     Returns:
         A `prolepsis.text.word2vec.vectors.WordVectors`, and a row per epoch with the losses on both splits.
+
+    Raises:
+        ProlepsisError: an evaluation set is missing, which is better known before a long training; or what
+            `prolepsis.text.word2vec.training` raises.
     """
     from prolepsis.text.word2vec import training
 
+    _locate(parameters.evaluation)
     trained = training.train_word_vectors(tokenizer, tokens, parameters.training)
     return trained.vectors, trained.curves
 
 
 def evaluate_word_vectors(word_vectors: Any, parameters: Word2VecParams) -> dict[str, Any]:
-    """The losses of training, and the scores on published sets with their coverage."""
-    from prolepsis.text.word2vec.evaluation import (
-        locate_evaluation_set,
-        score_analogies,
-        score_outliers,
-        score_similarity,
-    )
+    """What was trained, the losses of training, and the scores on published sets with their coverage."""
+    from prolepsis.text.word2vec.evaluation import score_analogies, score_outliers, score_similarity
 
-    sets = parameters.evaluation
+    sets = _locate(parameters.evaluation)
+    made_by = word_vectors.metadata["config"]
     metrics: dict[str, Any] = {
+        "model": made_by["model"],
+        "output": made_by["output"],
         "num_words": len(word_vectors),
         "dimension": word_vectors.dimension,
         "train_loss": word_vectors.metadata["train_loss"],
         "validation_loss": word_vectors.metadata["validation_loss"],
-        "similarity": {
-            name: score_similarity(word_vectors, locate_evaluation_set(reference))
-            for name, reference in sets.similarity.items()
-            if reference is not None
-        },
+        "similarity": {name: score_similarity(word_vectors, file) for name, file in sets.similarity.items()},
     }
     if sets.analogies is not None:
-        file = locate_evaluation_set(sets.analogies)
-        metrics["analogies"] = score_analogies(word_vectors, file, sets.restrict_to)
+        restrict_to = parameters.evaluation.restrict_to
+        metrics["analogies"] = score_analogies(word_vectors, sets.analogies, restrict_to)
     if sets.outliers is not None:
-        metrics["outliers"] = score_outliers(word_vectors, locate_evaluation_set(sets.outliers, folder=True))
+        metrics["outliers"] = score_outliers(word_vectors, sets.outliers)
     return metrics
 
 
@@ -67,3 +67,24 @@ def draw_word_map(word_vectors: Any, parameters: Word2VecParams) -> Any:
 
     shown = parameters.picture
     return draw_words(word_vectors, frequent_words(word_vectors, shown.per_language, shown.min_letters))
+
+
+class _Sets(NamedTuple):
+    """Where the evaluation sets lie."""
+
+    similarity: dict[str, Path]
+    analogies: Path | None
+    outliers: Path | None
+
+
+def _locate(evaluation: EvaluationParams) -> _Sets:
+    """The files of the sets that are to be used; raises ProlepsisError where one is missing."""
+    from prolepsis.text.word2vec.evaluation import locate_evaluation_set
+
+    references = {name: reference for name, reference in evaluation.similarity.items() if reference}
+    analogies, outliers = evaluation.analogies, evaluation.outliers
+    return _Sets(
+        {name: locate_evaluation_set(reference) for name, reference in references.items()},
+        locate_evaluation_set(analogies) if analogies else None,
+        locate_evaluation_set(outliers, folder=True) if outliers else None,
+    )

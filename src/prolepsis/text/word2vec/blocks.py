@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from prolepsis.text.token_shards import TokenSplit
+if TYPE_CHECKING:
+    from prolepsis.text.token_shards import TokenShard, TokenSplit
 
 _BLOCK_TOKENS = 1 << 13
 
@@ -18,7 +19,7 @@ class Block:
 
     Attributes:
         number: from 0 within the split.
-        tokens: ids, a view of the shard's file `[N]`.
+        tokens: ids `[N]`.
         offsets: where each document begins in `tokens`, and the last ends, int64 `[documents + 1]`.
     """
 
@@ -65,7 +66,7 @@ class Engine(Protocol):
         ...
 
     def tables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Input and output vectors, float32 `[V, dimension]` each."""
+        """Input and output vectors, float32 `[V, dimension]` each: views, where training goes on in them."""
         ...
 
 
@@ -73,10 +74,11 @@ class Blocks:
     """All documents of a split in blocks of about `block_tokens`; a longer document is a block by itself.
 
     A block can be taken in any order: a corpus often comes sorted, by language or source, and training in
-    that order forgets the first while it learns the last.
+    that order forgets the first while it learns the last. Each is read from its file when it is taken, so
+    that memory holds no more of the corpus than is being worked on.
     """
 
-    def __init__(self, split: TokenSplit, block_tokens: int = _BLOCK_TOKENS) -> None:
+    def __init__(self, split: "TokenSplit", block_tokens: int = _BLOCK_TOKENS) -> None:
         self._split = split
         bounds = [_document_bounds(shard.offsets, block_tokens) for shard in split.shards]
         self._shards = np.repeat(np.arange(len(bounds)), [len(part) - 1 for part in bounds])
@@ -89,12 +91,17 @@ class Blocks:
     def __getitem__(self, number: int) -> Block:
         shard = self._split.shards[self._shards[number]]
         offsets = shard.offsets[self._first[number] : self._last[number] + 1]
-        return Block(number, shard.tokens[offsets[0] : offsets[-1]], offsets - offsets[0])
+        return Block(number, _read(shard, int(offsets[0]), int(offsets[-1])), offsets - offsets[0])
 
     def shuffled(self, seed: int) -> Iterator[Block]:
         """Every block once, in an order that depends on the seed."""
         for number in np.random.default_rng(seed).permutation(len(self)):
             yield self[int(number)]
+
+
+def _read(shard: "TokenShard", start: int, stop: int) -> NDArray[Any]:
+    """The shard's ids from `start` to `stop`. A mapped file would stay in memory with all its pages."""
+    return np.fromfile(shard.tokens_path, shard.dtype, stop - start, offset=start * shard.dtype.itemsize)
 
 
 def _document_bounds(offsets: NDArray[np.int64], block_tokens: int) -> NDArray[np.int64]:
@@ -110,4 +117,6 @@ def _document_bounds(offsets: NDArray[np.int64], block_tokens: int) -> NDArray[n
 def initial_tables(rows: int, dimension: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Input vectors uniform in ±0.5 / dimension, output vectors zero, as in word2vec.c."""
     uniform = np.random.default_rng(seed).random((rows, dimension), dtype=np.float32)
-    return (uniform - np.float32(0.5)) / np.float32(dimension), np.zeros((rows, dimension), np.float32)
+    uniform -= np.float32(0.5)
+    uniform /= np.float32(dimension)
+    return uniform, np.zeros((rows, dimension), np.float32)

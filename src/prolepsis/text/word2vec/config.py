@@ -37,7 +37,7 @@ class Word2VecConfig(BaseModel):
         threads: CPU threads. One gives the same vectors every time; more write to the same tables at once,
             without locks (Hogwild), and differ a little from run to run.
         seed: of all random choices.
-        device: `cuda` trains on the GPU, anything else on the CPU; `auto` takes the GPU if there is one.
+        device: `cpu`, `cuda` or `cuda:1`; `auto` takes the GPU if CUDA has one, else the CPU.
         checkpoint_directory: holds the tables after each finished epoch while training runs.
     """
 

@@ -4,7 +4,9 @@ Words are compared without regard to case, the most frequent form standing for a
 vocabulary is left out and shows in the coverage, which belongs beside every score.
 """
 
+import math
 from collections.abc import Mapping
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.text.word2vec.vectors import WordVectors
 
 _QUESTIONS_AT_ONCE = 512
+_A_PAIR = "write word <tab> word <tab> number on each line"
+_AN_ANALOGY = "write four words on a line, below a line ': section'"
 
 
 def locate_evaluation_set(reference: str, *, folder: bool = False) -> Path:
@@ -27,11 +31,11 @@ def locate_evaluation_set(reference: str, *, folder: bool = False) -> Path:
     Raises:
         ProlepsisError: the package is not installed, or has nothing there.
     """
-    package, separator, inside = reference.rpartition(":")
-    if not separator:
+    package, _, inside = reference.rpartition(":")
+    if len(package) < 2:  # one letter is a drive of Windows
         path = Path(reference)
     else:
-        specification = find_spec(package)
+        specification = _find_package(package)
         if specification is None or not specification.submodule_search_locations:
             raise ProlepsisError(
                 f"The evaluation set {reference!r} lies in the package {package!r}, which is not installed.",
@@ -59,7 +63,9 @@ def score_similarity(vectors: WordVectors, file: Path) -> dict[str, Any]:
     """
     row_of = _rows_without_case(vectors, len(vectors))
     judgements, cosines = [], []
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    lines = [line for line in _lines(file) if line and line[0] != "#"]
+    if not lines:
+        raise ProlepsisError("There is no pair of words.", where=file, remedy=_A_PAIR)
     for number, line in enumerate(lines, start=1):
         first, second, judgement = _similarity_line(line, file, number)
         if first in row_of and second in row_of:
@@ -193,6 +199,24 @@ def principal_plane(vectors: WordVectors, words: list[str]) -> NDArray[np.float6
     return np.asarray(centred @ plane.T)
 
 
+def _find_package(name: str) -> ModuleSpec | None:
+    try:
+        return find_spec(name)
+    except ModuleNotFoundError:  # a package that should hold it is not there
+        return None
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ProlepsisError(
+            f"The evaluation set is not UTF-8: {error.reason} at byte {error.start}.",
+            where=file,
+            remedy="save it in UTF-8",
+        ) from error
+
+
 def _rows_without_case(vectors: WordVectors, limit: int) -> dict[str, int]:
     """The first, hence most frequent, row of each upper-cased word among the first `limit`."""
     rows: dict[str, int] = {}
@@ -204,37 +228,39 @@ def _rows_without_case(vectors: WordVectors, limit: int) -> dict[str, int]:
 def _similarity_line(line: str, file: Path, number: int) -> tuple[str, str, float]:
     try:
         first, second, judgement = line.split("\t")
-        return first.upper(), second.upper(), float(judgement)
-    except ValueError as error:
-        raise ProlepsisError(
-            f"This is not a pair of words and a judgement: {line!r}",
-            where=f"{file}, pair {number}",
-            remedy="write word <tab> word <tab> number on each line",
-        ) from error
+        if math.isfinite(float(judgement)):
+            return first.upper(), second.upper(), float(judgement)
+    except ValueError:
+        pass
+    raise ProlepsisError(
+        f"This is not a pair of words and a judgement: {line!r}",
+        where=f"{file}, pair {number}",
+        remedy=_A_PAIR,
+    )
 
 
 def _read_questions(file: Path) -> dict[str, list[list[str]]]:
     """The upper-cased questions of each section."""
     sections: dict[str, list[list[str]]] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_lines(file), start=1):
         if line.startswith(":"):
             section = sections.setdefault(line.lstrip(": ").strip(), [])
         elif line.strip():
             words = line.upper().split()
             if len(words) != 4 or not sections:
                 raise ProlepsisError(
-                    f"This is not an analogy: {line!r}",
-                    where=f"{file}, line {number}",
-                    remedy="write four words on a line, below a line ': section'",
+                    f"This is not an analogy: {line!r}", where=f"{file}, line {number}", remedy=_AN_ANALOGY
                 )
             section.append(words)
+    if not any(sections.values()):
+        raise ProlepsisError("There is no analogy.", where=file, remedy=_AN_ANALOGY)
     return sections
 
 
 def _read_group(file: Path) -> tuple[list[str], list[str]]:
     """The upper-cased words of a group, and its outliers."""
     parts: list[list[str]] = [[]]
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in _lines(file):
         if line.strip():
             parts[-1].append(line.strip().upper())
         elif parts[-1]:

@@ -1,29 +1,31 @@
 """From token shards to word vectors."""
 
+import ctypes
 import logging
 import math
+import sys
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
-from prolepsis.text.token_shards import TokenShards, TokenSplit
-from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.word2vec.blocks import Blocks, Engine, Rates, Tally, initial_tables
+from prolepsis.text.word2vec.checkpoint import EpochStore, Tables
 from prolepsis.text.word2vec.config import Word2VecConfig
 from prolepsis.text.word2vec.vectors import WordVectors, unique_names
 from prolepsis.text.word2vec.vocabulary import Vocabulary
-from prolepsis.training.checkpoint import CheckpointStore
-from prolepsis.training.device import resolve_device
 from prolepsis.training.progress import Bar, progress
+
+if TYPE_CHECKING:
+    from prolepsis.text.token_shards import TokenShards, TokenSplit
+    from prolepsis.text.tokenizers import Tokenizer
 
 _BLOCKS_AHEAD = 4  # of each thread, so that none waits for work
 _TRAINING, _VALIDATION = 0, 1  # which random numbers are meant
@@ -43,7 +45,7 @@ class TrainedWordVectors:
 
 
 def train_word_vectors(
-    tokenizer: Tokenizer, tokens: TokenShards, config: Word2VecConfig
+    tokenizer: "Tokenizer", tokens: "TokenShards", config: Word2VecConfig
 ) -> TrainedWordVectors:
     """Trains on the split `train` and measures the same loss on `val` after every epoch.
 
@@ -56,6 +58,12 @@ def train_word_vectors(
     """
     tokens.require_tokenizer(tokenizer.hash)
     train, validation = tokens.split("train"), tokens.split("val")
+    if train.num_tokens == 0:
+        raise ProlepsisError(
+            "The training split has no token: all its documents are empty.",
+            where=tokens.directory,
+            remedy="look at the corpus report: which filter dropped the text?",
+        )
     vocabulary = Vocabulary.count(
         train, tokens.vocabulary_size, config.min_count, sorted(tokens.special_ids.values())
     )
@@ -73,30 +81,30 @@ class _Run:
     """A training run in progress."""
 
     def __init__(
-        self, train: TokenSplit, validation: TokenSplit, vocabulary: Vocabulary, config: Word2VecConfig
+        self, train: "TokenSplit", validation: "TokenSplit", vocabulary: Vocabulary, config: Word2VecConfig
     ) -> None:
         self.num_tokens = train.num_tokens
         self.blocks = {_TRAINING: Blocks(train), _VALIDATION: Blocks(validation)}
         self.vocabulary = vocabulary
         self.config = config
-        self.device = resolve_device(config.device)
+        self.device = resolve_device(config.device)  # "cpu", or what PyTorch calls another
         self.epoch = 0
         self.curves: list[dict[str, float | None]] = []
 
     def resume(self, run_fingerprint: str) -> None:
         """Builds the engine, from the last checkpoint if there is one of this run."""
-        self.store = CheckpointStore(self.config.checkpoint_directory, run_fingerprint)
-        tables = initial_tables(len(self.vocabulary.ids), self.config.dimension, self.config.seed)
-        checkpoint = self.store.latest()
-        if checkpoint is not None:
-            tables = checkpoint.tensors["inputs"].numpy(), checkpoint.tensors["outputs"].numpy()
-            self.epoch, self.curves = checkpoint.step, checkpoint.state["curves"]
+        self.store = EpochStore(self.config.checkpoint_directory, run_fingerprint)
+        last = self.store.latest()
+        if last is None:
+            tables = initial_tables(len(self.vocabulary.ids), self.config.dimension, self.config.seed)
+        else:
+            self.epoch, tables, self.curves = last
             _logger.info("Continuing after epoch %d of %d.", self.epoch, self.config.epochs)
         self.engine = _engine(self.vocabulary, self.config, tables, self.device)
 
     def executor(self) -> Any:
         """Threads for the CPU engine, or nothing where blocks are to be worked on one by one."""
-        if self.config.threads == 1 or self.device.type == "cuda":
+        if self.config.threads == 1 or _is_gpu(self.device):
             return nullcontext()
         return ThreadPoolExecutor(self.config.threads)
 
@@ -105,9 +113,15 @@ class _Run:
         trained = Tally()
         for num_tokens, tally in self._work(executor, _TRAINING, self.epoch):
             trained += tally
+            self._require_a_number(trained.loss)
             bar.advance(num_tokens)
             bar.note(f"epoch {self.epoch + 1}/{self.config.epochs}, loss {trained.mean or math.nan:.4f}")
-        self._require_numbers(trained)
+        if trained.pairs == 0:
+            raise ProlepsisError(
+                "The training split has no two known words beside each other.",
+                where="word2vec",
+                remedy="lower min_count, raise subsample, or train on more text",
+            )
         measured = Tally()
         for _, tally in self._work(executor, _VALIDATION, 0):
             measured += tally
@@ -121,11 +135,9 @@ class _Run:
                 "pairs": trained.pairs,
             }
         )
-        inputs, outputs = self.engine.tables()
-        tensors = {"inputs": torch.from_numpy(inputs), "outputs": torch.from_numpy(outputs)}
-        self.store.save(self.epoch, tensors, {"curves": self.curves})
+        self.store.save(self.epoch, self.engine.tables(), self.curves)
 
-    def vectors(self, tokenizer: Tokenizer) -> WordVectors:
+    def vectors(self, tokenizer: "Tokenizer") -> WordVectors:
         names = tokenizer.words()
         ids = self.vocabulary.ids.tolist()
         return WordVectors(
@@ -136,7 +148,7 @@ class _Run:
             metadata={
                 "tokenizer_hash": tokenizer.hash,
                 "config": self.config.model_dump(mode="json", exclude={"checkpoint_directory"}),
-                "device": self.device.type,
+                "device": self.device,
                 "train_tokens": self.num_tokens,
                 "known_train_tokens": self.vocabulary.num_tokens,
                 "train_loss": self.curves[-1]["train_loss"],
@@ -170,37 +182,64 @@ class _Run:
         floor = rate * self.config.lowest_rate
         return Rates(max(rate * (1.0 - position / total), floor), rate / total, floor)
 
-    def _require_numbers(self, trained: Tally) -> None:
-        if trained.pairs == 0:
+    def _require_a_number(self, loss: float) -> None:
+        if not math.isfinite(loss):
             raise ProlepsisError(
-                "The training split has no two known words beside each other.",
-                where="word2vec",
-                remedy="lower min_count, raise subsample, or train on more text",
-            )
-        if not math.isfinite(trained.loss):
-            raise ProlepsisError(
-                f"The training loss became {trained.loss}.",
+                f"The training loss became {loss}.",
                 where=f"epoch {self.epoch + 1}",
                 remedy="lower learning_rate",
             )
 
 
-def _engine(
-    vocabulary: Vocabulary,
-    config: Word2VecConfig,
-    tables: tuple[NDArray[np.float32], NDArray[np.float32]],
-    device: torch.device,
-) -> Engine:
-    if device.type == "cuda":
+def _engine(vocabulary: Vocabulary, config: Word2VecConfig, tables: Tables, device: str) -> Engine:
+    if _is_gpu(device):
+        import torch
+
         from prolepsis.text.word2vec.gpu_engine import GpuEngine
 
-        return GpuEngine(vocabulary, config, tables, device)
+        return GpuEngine(vocabulary, config, tables, torch.device(device))
     from prolepsis.text.word2vec.cpu_engine import CpuEngine
 
     return CpuEngine(vocabulary, config, tables)
 
 
-def _fingerprint(tokens: TokenShards, config: Word2VecConfig) -> str:
+def _is_gpu(device: str) -> bool:
+    return device.partition(":")[0] == "cuda"
+
+
+def resolve_device(name: str) -> str:
+    """The device by its name in PyTorch, which is loaded only where the answer may be another than `cpu`.
+
+    Raises:
+        ProlepsisError: there is no such device.
+    """
+    if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
+        return "cpu"
+    from prolepsis.training import device
+
+    found = str(device.resolve_device(name))
+    # Apple's GPUs have no engine of their own here; `auto` need not know that, who names one should.
+    if found.startswith("mps") and name != "auto":
+        raise ProlepsisError(
+            "word2vec does not train on the device 'mps'.",
+            where="word2vec.training.device",
+            remedy="write auto, cpu or cuda",
+        )
+    return "cpu" if found.startswith("mps") else found
+
+
+def _has_gpu_driver() -> bool:
+    """Whether NVIDIA's or AMD's driver is here, without which PyTorch has no `cuda`."""
+    if Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _fingerprint(tokens: "TokenShards", config: Word2VecConfig) -> str:
     values = config.model_dump(mode="json", exclude={"checkpoint_directory", "threads", "device"})
     return fingerprint({"tokens": tokens.meta, "config": values})
 

@@ -17,10 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -28,10 +27,12 @@ from safetensors.numpy import load_file, save_file
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, read_json, write_json
 
+if TYPE_CHECKING:
+    import polars as pl
+
 _VECTORS, _VOCABULARY, _CONFIG = "vectors.safetensors", "vocabulary.parquet", "config.json"
 _TEXT, _BINARY = "vectors.txt", "vectors.bin"
 _LEAST_LIKENESS = 0.6  # of a spelling that is offered; difflib's measure, 1 for equal words
-_VOCABULARY_SCHEMA = {"word": pl.String, "count": pl.Int64, "language": pl.String}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,8 +128,7 @@ class WordVectors:
         """Writes the folder, whole or not at all."""
         with atomic_directory(directory) as temporary:
             save_file({"vectors": np.ascontiguousarray(self.vectors)}, temporary / _VECTORS)
-            columns = {"word": self.words, "count": self.counts, "language": self.languages}
-            pl.DataFrame(columns, schema=_VOCABULARY_SCHEMA).write_parquet(temporary / _VOCABULARY)
+            self._vocabulary().write_parquet(temporary / _VOCABULARY)
             write_json(temporary / _CONFIG, self.metadata)
             self._write_text(temporary / _TEXT)
             self._write_binary(temporary / _BINARY)
@@ -149,6 +149,8 @@ class WordVectors:
     @classmethod
     def load(cls, directory: Path) -> "WordVectors":
         """Reads a folder that `save` wrote; raises ProlepsisError if it is not one."""
+        import polars as pl
+
         if not directory.exists():
             raise ProlepsisError(
                 "No word vectors have been trained.",
@@ -170,13 +172,21 @@ class WordVectors:
                 remedy="train them again with 'kedro run --pipelines word2vec'",
             ) from error
 
-    def profile(self) -> pl.DataFrame:
+    def profile(self) -> "pl.DataFrame":
         """One row per word: `word`, `count`, `language`, `norm`, `finite`."""
+        import polars as pl
+
         norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1)
-        columns = {"word": self.words, "count": self.counts, "language": self.languages}
-        return pl.DataFrame(columns, schema=_VOCABULARY_SCHEMA).with_columns(
+        return self._vocabulary().with_columns(
             norm=pl.Series(norms, dtype=pl.Float64), finite=pl.Series(np.isfinite(norms))
         )
+
+    def _vocabulary(self) -> "pl.DataFrame":
+        # Here, since training comes this way, and needs no polars.
+        import polars as pl
+
+        columns = {"word": self.words, "count": self.counts, "language": self.languages}
+        return pl.DataFrame(columns, schema={"word": pl.String, "count": pl.Int64, "language": pl.String})
 
 
 def unique_names(names: Sequence[str], ids: Sequence[int]) -> list[str]:

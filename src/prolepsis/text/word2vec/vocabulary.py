@@ -1,16 +1,19 @@
 """Which tokens word2vec learns, how often each is kept, and how often each is drawn as noise."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.token_shards import TokenSplit
 from prolepsis.text.word2vec.blocks import Blocks
 from prolepsis.training.progress import track
 
-_COUNTED_AT_ONCE = 1 << 19  # tokens; a few arrays of this length are in memory
+if TYPE_CHECKING:
+    from prolepsis.text.token_shards import TokenSplit
+
+_COUNTED_AT_ONCE = 1 << 16  # tokens; a few arrays of this length are in memory
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Vocabulary:
 
     @classmethod
     def count(
-        cls, split: TokenSplit, vocabulary_size: int, min_count: int, excluded_ids: list[int]
+        cls, split: "TokenSplit", vocabulary_size: int, min_count: int, excluded_ids: list[int]
     ) -> "Vocabulary":
         """Counts the split's tokens; leaves out those rarer than `min_count` and the excluded ones.
 
@@ -77,19 +80,22 @@ class Vocabulary:
         return np.asarray(weights / weights.sum())
 
 
-def _count_by_language(split: TokenSplit, vocabulary_size: int) -> tuple[list[str | None], NDArray[np.int64]]:
+def _count_by_language(
+    split: "TokenSplit", vocabulary_size: int
+) -> tuple[list[str | None], NDArray[np.int64]]:
     """The languages of the documents, and how often each token is in each, int64 `[L, vocabulary_size]`."""
     names = sorted(set(split.languages), key=str)
     number_of = {name: number for number, name in enumerate(names)}
     numbers = np.array([number_of[name] for name in split.languages], dtype=np.int64)
     counts = np.zeros((len(names), vocabulary_size), dtype=np.int64)
+    cells_of_all = counts.reshape(-1)
     document = 0
     blocks = Blocks(split, _COUNTED_AT_ONCE)
     for block in track((blocks[i] for i in range(len(blocks))), "Counting tokens", len(blocks), "blocks"):
         lengths = np.diff(block.offsets)
         languages = np.repeat(numbers[document : document + len(lengths)], lengths)
         cells = languages * vocabulary_size + block.tokens
-        counts += np.bincount(cells, minlength=counts.size).reshape(counts.shape)
+        np.add.at(cells_of_all, cells, 1)
         document += len(lengths)
     return names, counts
 
