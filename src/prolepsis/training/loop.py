@@ -326,9 +326,9 @@ class _Run:
                 self._split_further(error)
             # Outside the handler, since the error's traceback holds what has to be freed.
             self.optimizer.zero_grad(set_to_none=True)
+            self.batches = self._batches_from_here()
             release_memory(self.device)
             restore_random_tensors(before)
-            self.batches = self._batches_from_here()
 
     def _accumulate(self) -> list[dict[str, Tensor]]:
         """Adds up the gradients of the batches of the step at hand; returns their scalars."""
