@@ -174,6 +174,17 @@ def test_evaluate_encoder_scores_each_seed_and_leaves_nothing_behind(
     assert not list((tmp_path / "checkpoints").rglob("*.safetensors"))
 
 
+def test_it_computes_in_half_precision_where_that_is_asked_for(
+    pretrained: PretrainedBert, tmp_path: Path
+) -> None:
+    for make in (classes, tags, questions):
+        task = make()
+        half = training(tmp_path / task.name, epochs=1, precision="bf16")
+        tuned = fine_tune(pretrained, task, CONFIG, half)
+        assert len(tuned.predictions["test"]) == len(task.splits["test"])
+        assert all(one.dtype == torch.float32 for one in tuned.model.module.state_dict().values())
+
+
 def test_a_finished_training_is_not_done_again(pretrained: PretrainedBert, tmp_path: Path) -> None:
     first = fine_tune(pretrained, classes(), CONFIG, training(tmp_path))
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
