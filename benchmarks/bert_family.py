@@ -1,12 +1,13 @@
 """Every pretraining objective at one small size, for equal compute, and what its encoder is worth afterwards.
 
     python benchmarks/bert_family.py OUT --texts BOOKS.parquet WIKIPEDIA.parquet --labelled FOLDER \\
-        [--minutes 6] [--only roberta,electra] [--threads 1]
+        [--teraflop 24] [--only roberta,electra] [--threads 1]
     python benchmarks/bert_family.py OUT --table
 
-Books are divided by the book: every twentieth is for validation. Each objective is given the same CPU minutes
-on the same tokens, with the same recipe; its encoder is then fine-tuned with three seeds on SST-2, RTE and
-part-of-speech tags (FOLDER has sst2_{train,dev,test}.tsv, rte.zip and en_lines-ud-{train,dev,test}.conllu).
+Books are divided by the book: every twentieth is for validation. Each objective is given the same number of
+floating-point operations (the products of forward and backward, counted on a batch) on the same tokens, with
+the same recipe; its encoder is then fine-tuned with three seeds on SST-2, RTE and part-of-speech tags
+(FOLDER has sst2_{train,dev,test}.tsv, rte.zip and en_lines-ud-{train,dev,test}.conllu).
 Beside them: the same encoder without pretraining, TF-IDF and word vectors with logistic regression.
 
 What is finished lies in OUT and is not done again, so several processes may share the work with --only; let
@@ -15,6 +16,7 @@ one of them run alone until it says "corpus ready".
 
 import argparse
 import json
+import statistics
 import time
 import zipfile
 from collections.abc import Iterator
@@ -53,9 +55,9 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "albert_sop": {},
     "spanbert": {},
     "electra": {},
-    "mass": {},
+    "mass": {"sample_break_mode": "complete"},  # of single sentences the later positions would learn nothing
     "bart": {},
-    "t5": {},
+    "t5": {"with_cls": True},  # so that all encoders are given what fine-tuning gives them
 }
 ALBERT_FORM = {"embedding_size": 64, "num_hidden_groups": 1}
 SEEDS = (0, 1, 2)
@@ -89,7 +91,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--texts", type=Path, nargs="*", help="Parquet files with a column `text`")
     parser.add_argument("--labelled", type=Path, help="the folder of labelled data")
-    parser.add_argument("--minutes", type=float, default=6.0, help="CPU time of each pretraining")
+    parser.add_argument("--teraflop", type=float, default=24.0, help="of each pretraining")
     parser.add_argument("--only", help="names, between commas")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true", help="print what is there, and do nothing")
@@ -172,14 +174,18 @@ def pretrained(
         plugin.Config(**{key: value for key, value in options.items() if key in known}), tokenizer
     )
     config = encoder_config(name, tokenizer)
-    seconds_per_step = calibrate(objective, config, tokens, settings(out, name, 1))
-    steps_per_epoch = max(1, int(arguments.minutes * 60 / seconds_per_step / EPOCHS))
+    work = work_of_a_step(objective, config, tokens, settings(out, name, 1))
+    steps_per_epoch = max(1, round(arguments.teraflop * 1e12 / work / EPOCHS))
     training = settings(out, name, steps_per_epoch)
     started = time.process_time()
     result = pretrain(
         tokenizer, tokens, objective, config, training, steps_per_epoch=steps_per_epoch, validation_rows=256
     )
-    figures = {**result.metrics, "cpu_minutes": (time.process_time() - started) / 60}
+    figures = {
+        **result.metrics,
+        "teraflop": arguments.teraflop,
+        "cpu_minutes": (time.process_time() - started) / 60,
+    }
     result.model.save(folder)
     (out / f"{name}.pretraining.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     clear_checkpoints(training.checkpoint_directory)
@@ -203,22 +209,14 @@ def settings(out: Path, name: str, steps_per_epoch: int) -> TrainingConfig:
     )
 
 
-def calibrate(objective: Any, config: BertConfig, tokens: TokenShards, training: TrainingConfig) -> float:
-    """CPU seconds of a training step."""
+def work_of_a_step(
+    objective: Any, config: BertConfig, tokens: TokenShards, training: TrainingConfig
+) -> float:
+    """Floating-point operations of a training step, by a mean over a few batches."""
     counts = token_counts(tokens.split("train"), tokens.vocabulary_size)
-    model = objective.build_model(config, counts)
-    task = PretrainingTask(objective, model, tokens, training, steps_per_epoch=30, validation_rows=8)
-    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
-    batches = task.batches(0, 0)
-    started = 0.0
-    for number in range(24):
-        if number == 4:
-            started = time.process_time()
-        loss, _ = task.loss(next(batches), torch.device("cpu"))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    return (time.process_time() - started) / 20
+    model = objective.build_model(config, counts).train()
+    task = PretrainingTask(objective, model, tokens, training, steps_per_epoch=8, validation_rows=8)
+    return statistics.fmean(task.work(batch, torch.device("cpu")) for batch in task.batches(0, 0))
 
 
 def fine_tuning(out: Path, task: DownstreamTask) -> tuple[FineTuningTraining, FineTuningConfig]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from prolepsis.pipelines.bert import create_pipeline
+from prolepsis.plugins import names
 from prolepsis.text.tokenizers.encoding import encode
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
 
@@ -69,6 +70,17 @@ def test_a_run_writes_the_model_and_what_a_person_would_look_at(encoded: Any) ->
     assert not list((encoded.path / "checkpoints").rglob("*.safetensors"))
 
 
+@pytest.mark.parametrize("objective", names("prolepsis.pretraining_objectives"))
+def test_every_objective_is_a_word_in_the_parameters(encoded: Any, objective: str) -> None:
+    encoded.run("bert", params={"bert": {"objective": {"plugin": objective}, "training": {"epochs": 1}}})
+    metrics = encoded.load("bert_metrics")
+    assert metrics["steps"] == 10
+    assert 0 < metrics["validation_masked_loss"] < 2 * np.log(1000)
+    assert 0 < metrics["model_flop_utilisation"] < 1
+    assert ("bits_per_byte" in metrics) == (objective not in ("mass", "bart", "t5"))
+    assert encoded.load("bert_model").encoder.config.hidden_size == 32
+
+
 def test_transformers_fills_in_a_mask_with_what_was_written(encoded: Any) -> None:
     transformers = pytest.importorskip("transformers")
     encoded.run("bert")
@@ -88,7 +100,8 @@ def test_a_run_killed_and_started_again_gives_the_same_figures_and_weights(encod
 
     def outcome() -> tuple[Any, Any, bytes]:
         metrics = encoded.load("bert_metrics")
-        metrics.pop("real_tokens_per_second")  # the clock's, not the model's
+        for of_the_clock in ("real_tokens_per_second", "model_flop_utilisation"):
+            metrics.pop(of_the_clock)
         weights = encoded.path / "data" / "test" / "06_models" / "bert" / "model.safetensors"
         return metrics, encoded.load("bert_curves"), weights.read_bytes()
 

@@ -337,9 +337,15 @@ def test_a_run_that_does_not_learn_from_context_says_so_after_a_tenth_of_its_ste
         assert bool(warned) == (passed > 30)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_the_work_of_a_step_is_that_of_its_products(
-    tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
+    tmp_path: Path,
+    shards: TokenShards,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+    dropout: float,
 ) -> None:
+    small_config = small_config.model_copy(update={"attention_probs_dropout_prob": dropout})
     task = task_of(objective, shards, small_config, tmp_path)
     batch = next(task.batches(0, 0))
     before = torch.get_rng_state()

@@ -40,6 +40,7 @@ _PROBATION = 0.1
 # Backward computes two products for each of forward's.
 _PRODUCTS_PER_FORWARD_PRODUCT = 3
 
+
 _logger = logging.getLogger(__name__)
 
 
@@ -257,7 +258,10 @@ class PretrainingTask:
     def work(self, batch: Any, device: torch.device) -> float:
         """Floating-point operations of a training step on a batch: the products, forward and backward."""
         devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        # torch's counter passes over attention on a CPU.
+        attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        counter = FlopCounterMode(display=False, custom_mapping={attention: _attention_work})
+        with torch.random.fork_rng(devices), torch.no_grad(), counter:
             self._objective.measure(self.model, batch)
         return float(_PRODUCTS_PER_FORWARD_PRODUCT * counter.get_total_flops())
 
@@ -379,6 +383,11 @@ def _made_ahead(batches: Iterator[PretrainingBatch]) -> Iterator[PretrainingBatc
         while (batch := following.result()) is not None:
             following = executor.submit(next, batches, None)
             yield batch
+
+
+def _attention_work(query: torch.Size, key: torch.Size, *others: Any, **options: Any) -> int:
+    """Floating-point operations of two products, [rows, heads, length, head size] each."""
+    return 4 * query.numel() * key[2]
 
 
 def _first_step_below(curve: Sequence[dict[str, float]], entropy: float) -> float | None:
