@@ -67,6 +67,11 @@ def test_conllu_gives_the_words_that_are_tagged(tmp_path: Path) -> None:
     assert read(path, TAGS, labels="xpos")[0].labels == ("VB", "RB", "VB")
 
 
+def test_a_word_may_hold_what_elsewhere_ends_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conllu", SENTENCE.replace("3\tgo\t", "3\tg\u2028o\t"))
+    assert read(path, TAGS)[0].words == ("Do", "n't", "g\u2028o")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
@@ -141,6 +146,7 @@ def test_rte_of_all_years_is_read_with_one_pair_of_labels(tmp_path: Path) -> Non
         ("a.jsonl", '{"text": "x", "label": null}\n', ONE, "no label"),
         ("a.jsonl", '{"text": ', ONE, "cannot be read as jsonl"),
         ("a.parquet", "no parquet", ONE, "cannot be read as parquet"),
+        ("a.jsonl", '{"words": "big dog", "labels": ["ADJ", "NOUN"]}\n', TAGS, "'words' does not hold lists"),
         ("a.tsv", "words\tlabels\n", TAGS, "cannot be told apart"),
         ("a.tsv", "text\tlabel\n", QUESTIONS, "as SQuAD has it"),
         ("a.conllu", SENTENCE, ONE, "holds examples of token_tagging, not of sequence_classification"),

@@ -44,8 +44,9 @@ def fine_tune_encoders(
         The predictions; the files of one model per task (the pretrained encoder with the seed that is best on
         validation); and a row of curves per task, method, seed and epoch.
     """
+    from prolepsis.text.downstream.config import ENCODER, UNTRAINED_ENCODER, run_training
     from prolepsis.text.downstream.evaluation import predictions_table
-    from prolepsis.text.downstream.fine_tuning import fine_tune, run_training
+    from prolepsis.text.downstream.fine_tuning import fine_tune
 
     predictions, curves, chosen = [], [], {}
     for task in _tasks(downstream_examples, parameters):
@@ -59,12 +60,12 @@ def fine_tune_encoders(
                     task,
                     parameters.fine_tuning_of(config),
                     training,
-                    from_scratch=method == METHODS[1],
+                    from_scratch=method == UNTRAINED_ENCODER,
                 )
                 predictions.append(predictions_table(task.name, method, seed, tuned.predictions))
                 run = {"task": task.name, "method": method, "seed": seed}
                 curves += [run | row for row in tuned.curves]
-                if method == METHODS[0] and tuned.best_metrics["validation_score"] > best:
+                if method == ENCODER and tuned.best_metrics["validation_score"] > best:
                     best = tuned.best_metrics["validation_score"]
                     chosen[task.name] = tuned.model
     files = ((f"{name}/{file}", content) for name, model in chosen.items() for file, content in model.files())

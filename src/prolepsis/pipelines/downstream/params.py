@@ -6,14 +6,17 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, computed_field, model_validator
 
 from prolepsis.text.downstream.config import (
+    ENCODER,
+    UNTRAINED_ENCODER,
     BaselineConfig,
     FineTuningConfig,
     FineTuningTraining,
     TaskConfig,
+    run_training,
     with_overrides,
 )
 
-METHODS = ("encoder", "untrained_encoder")
+METHODS = (ENCODER, UNTRAINED_ENCODER)
 
 
 class DownstreamParams(BaseModel):
@@ -39,7 +42,9 @@ class DownstreamParams(BaseModel):
     def checkpoints(self) -> dict[str, dict[str, Path]]:
         """Where each fine-tuning has its checkpoints; what clears them after a run looks for these keys."""
         return {
-            f"{task}-{method}-{seed}": {"checkpoint_directory": self._folder(task, method, seed)}
+            f"{task}-{method}-{seed}": {
+                "checkpoint_directory": run_training(self.training, task, method, seed).checkpoint_directory
+            }
             for task in self.chosen_tasks
             for method in METHODS
             for seed in self.seeds
@@ -66,6 +71,3 @@ class DownstreamParams(BaseModel):
         if task.max_length is None:
             return self.fine_tuning
         return self.fine_tuning.model_copy(update={"max_length": task.max_length})
-
-    def _folder(self, task: str, method: str, seed: int) -> Path:
-        return self.training.checkpoint_directory / f"{task}-{method}-{seed}"

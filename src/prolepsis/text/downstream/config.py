@@ -24,6 +24,7 @@ FileFormat = Literal["parquet", "csv", "tsv", "jsonl", "conllu", "squad", "rte_x
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 SCORED_SPLITS = (VALIDATION, TEST)
+ENCODER, UNTRAINED_ENCODER = "encoder", "untrained_encoder"
 
 
 class ColumnNames(BaseModel):
@@ -187,6 +188,12 @@ def with_overrides(training: FineTuningTraining, changes: Mapping[str, Any]) -> 
         pydantic.ValidationError: a value is wrong or unknown.
     """
     return FineTuningTraining.model_validate(_merged(training.model_dump(), changes))
+
+
+def run_training(training: FineTuningTraining, task: str, method: str, seed: int) -> FineTuningTraining:
+    """The training of one seed, with a folder of its own for checkpoints."""
+    folder = training.checkpoint_directory / f"{task}-{method}-{seed}"
+    return training.model_copy(update={"seed": seed, "checkpoint_directory": folder})
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,25 +15,25 @@ from prolepsis.files import fingerprint
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.model import BertEncoder, initialise
 from prolepsis.text.downstream.config import (
+    ENCODER,
     SCORED_SPLITS,
     TRAIN,
     VALIDATION,
     FineTuningConfig,
     FineTuningTraining,
+    run_training,
 )
 from prolepsis.text.downstream.evaluation import predictions_table, scores_table
 from prolepsis.text.downstream.heads import Head, build_head
 from prolepsis.text.downstream.heads.base import require_special_tokens
 from prolepsis.text.downstream.metrics import MAIN_METRIC, measure
 from prolepsis.text.downstream.model import FineTunedModel, row_outputs
-from prolepsis.text.downstream.rows import Batch, BatchSequence, Row, collate
+from prolepsis.text.downstream.rows import Batch, BatchSequence, collate
 from prolepsis.text.downstream.tasks import DownstreamTask, examples_table
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.training.checkpoint import clear_checkpoints
 from prolepsis.training.device import seed_everything
 from prolepsis.training.loop import fit
-
-ENCODER, UNTRAINED_ENCODER = "encoder", "untrained_encoder"
 
 
 class PretrainedEncoder(Protocol):
@@ -216,12 +216,6 @@ def evaluate_encoder(
     return scores_table(examples_table([task]), pl.concat(tables))
 
 
-def run_training(training: FineTuningTraining, task: str, method: str, seed: int) -> FineTuningTraining:
-    """The training of one seed, with a folder of its own for checkpoints."""
-    folder = training.checkpoint_directory / f"{task}-{method}-{seed}"
-    return training.model_copy(update={"seed": seed, "checkpoint_directory": folder})
-
-
 def _copy_of(encoder: BertEncoder, config: FineTuningConfig, *, from_scratch: bool) -> BertEncoder:
     shape: BertConfig = encoder.config
     if config.encoder_dropout is not None:
@@ -280,16 +274,3 @@ def _weights_digest(state: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-__all__ = [
-    "ENCODER",
-    "UNTRAINED_ENCODER",
-    "FineTuned",
-    "FineTuningTask",
-    "PretrainedEncoder",
-    "Row",
-    "evaluate_encoder",
-    "fine_tune",
-    "run_training",
-]

@@ -30,7 +30,8 @@ def read_conllu(path: Path, column: str) -> list[Example]:
             remedy="write 'columns: {labels: upos}'",
         )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: a word may hold what other formats take for the end of a line.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise ProlepsisError(f"The file is not UTF-8: {error}", where=path) from error
     sentences: list[Example] = []

@@ -40,6 +40,13 @@ def read_table(path: Path, file_format: FileFormat, kind: Kind, columns: ColumnN
             remedy="write which columns to read into the task's 'columns'",
         )
     rows = frame.select(pl.col(column).alias(part) for part, column in wanted.items())
+    flat = [wanted[part] for part, dtype in rows.schema.items() if not isinstance(dtype, pl.List)]
+    if kind == "token_tagging" and flat:
+        raise ProlepsisError(
+            f"The column {flat[0]!r} does not hold lists.",
+            where=path,
+            remedy="give a list of words and a list of as many labels in each row",
+        )
     first = 2 if file_format in ("csv", "tsv") else 1  # as an editor counts them, with the header
     return [
         _example(row, f"{path}, row {number}", kind)
