@@ -1,5 +1,3 @@
-import time
-
 import pytest
 import torch
 
@@ -68,20 +66,49 @@ def test_a_known_gpu_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert peak_rate(cuda, torch.float64) == 7.0
 
 
-def test_the_rate_of_this_machine_is_that_of_a_product_timed_by_hand() -> None:
+def test_the_rate_of_a_machine_without_a_figure_is_measured_and_moves_no_generator() -> None:
     matrix_rate.cache_clear()
     torch.manual_seed(0)
     drawn = torch.get_rng_state()
-    rate = peak_rate(CPU, torch.float32)
+    assert peak_rate(CPU, torch.float32) > 0
     assert torch.equal(torch.get_rng_state(), drawn)
-    factor = torch.randn(512, 512)
-    fastest = float("inf")
-    for _ in range(20):
-        started = time.perf_counter()
-        factor @ factor
-        fastest = min(fastest, time.perf_counter() - started)
-    # Wide, since other processes share the cores.
-    assert 0.02 < rate / (2 * 512**3 / fastest) < 50
-    started = time.perf_counter()
+
+
+class Machine:
+    """A clock, and a device whose products of larger matrices are the faster ones, up to a limit."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self.now = 0.0
+        self.sizes: list[int] = []
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def product_seconds(self, size: int, device: torch.device, dtype: torch.dtype) -> float:
+        self.sizes.append(size)
+        seconds = 2 * size**3 / self.rate(size)
+        self.now += 2 * seconds
+        return seconds
+
+    def rate(self, size: int) -> float:
+        return self.limit * size / (size + 1000)
+
+
+@pytest.mark.parametrize(("limit", "largest"), [(1e9, 512), (1e11, 1024), (1e13, 4096), (1e15, 8192)])
+def test_products_grow_while_there_is_time_and_the_best_rate_counts(
+    monkeypatch: pytest.MonkeyPatch, limit: float, largest: int
+) -> None:
+    machine = Machine(limit)
+    monkeypatch.setattr(arithmetic, "time", machine)
+    monkeypatch.setattr(arithmetic, "_product_seconds", machine.product_seconds)
+    matrix_rate.cache_clear()
+    rate = matrix_rate(CPU, torch.float32)
+    assert max(machine.sizes) == largest
+    assert rate == pytest.approx(machine.rate(largest))
+    measured = machine.now - 4 * 512**3 / machine.rate(512)  # the first only loads the library
+    assert measured <= 0.3 or machine.sizes == [512, 512]
+    took = machine.now
     assert matrix_rate(CPU, torch.float32) == rate
-    assert time.perf_counter() - started < 0.01
+    assert machine.now == took
+    matrix_rate.cache_clear()
