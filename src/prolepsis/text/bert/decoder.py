@@ -13,6 +13,7 @@ from torch.nn import functional
 from prolepsis.text.bert.attention import Attention, rotary_angles
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.dropout import Dropout
+from prolepsis.text.bert.heads import log_frequencies
 from prolepsis.text.bert.model import FeedForward
 
 
@@ -155,7 +156,5 @@ class TiedOutput(nn.Module):
         """
         if self.bias is None:
             raise ValueError("an output without a bias cannot start from counts")
-        counts = torch.ones(len(self.bias), dtype=torch.float64)
-        counts[: len(token_counts)] += torch.from_numpy(token_counts)
         with torch.no_grad():
-            self.bias.copy_(torch.log(counts / counts.sum()))
+            self.bias.copy_(log_frequencies(token_counts, len(self.bias)))

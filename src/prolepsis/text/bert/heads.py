@@ -39,10 +39,8 @@ class MaskedTokenHead(nn.Module):
         Args:
             token_counts: how often each token of the tokenizer occurs in the training text.
         """
-        counts = torch.ones(len(self.bias), dtype=torch.float64)
-        counts[: len(token_counts)] += torch.from_numpy(token_counts)
         with torch.no_grad():
-            self.bias.copy_(torch.log(counts / counts.sum()))
+            self.bias.copy_(log_frequencies(token_counts, len(self.bias)))
 
 
 class SentencePairHead(nn.Module):
@@ -57,6 +55,17 @@ class SentencePairHead(nn.Module):
         """Returns [n, 2] for the encoder's outputs of [CLS], [n, hidden_size]."""
         logits: Tensor = self.classifier(torch.tanh(self.pooler(first_vectors)))
         return logits
+
+
+def log_frequencies(token_counts: NDArray[np.int64], vocab_size: int) -> Tensor:
+    """The logarithm of each token's frequency, float64 [vocab_size]; a count of one is added to each.
+
+    Args:
+        token_counts: how often each token of the tokenizer occurs, int64, at most `vocab_size` of them.
+    """
+    counts = torch.ones(vocab_size, dtype=torch.float64)
+    counts[: len(token_counts)] += torch.from_numpy(token_counts)
+    return torch.log(counts / counts.sum())
 
 
 class BertForPretraining(nn.Module):

@@ -89,9 +89,8 @@ class BertEncoder(nn.Module):
         for layer in self.layers:
             for _ in range(repeats):
                 hidden = layer(hidden, attention_mask, rotation)
-        if self.final_norm is not None:
-            hidden = self.final_norm(hidden)
-        return hidden
+        output: Tensor = hidden if self.final_norm is None else self.final_norm(hidden)
+        return output
 
     def mask(self, example_numbers: Tensor) -> AttentionMask:
         """Keeps the examples of a row apart, in the form that is fastest for this model where it lies."""
