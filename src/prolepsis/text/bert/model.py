@@ -117,9 +117,10 @@ class EncoderLayer(nn.Module):
     ) -> Tensor:
         if self.norm_first:
             hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), mask, rotation))
-            return hidden + self.dropout(self.feed_forward(self.output_norm(hidden)))
+            output: Tensor = hidden + self.dropout(self.feed_forward(self.output_norm(hidden)))
+            return output
         hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask, rotation)))
-        output: Tensor = self.output_norm(hidden + self.dropout(self.feed_forward(hidden)))
+        output = self.output_norm(hidden + self.dropout(self.feed_forward(hidden)))
         return output
 
 
