@@ -16,34 +16,23 @@ _REPEATS = 2
 
 # In 1e12 FLOP/s, dense (half of what the vendor prints for sparse matrices), by the words in a device's name
 # that tell it from others: 16-bit floats with sums in 32 bits, TF32, 32 bits. None: not in hardware.
-# Sources: NVIDIA's data sheets of V100, V100S, T4, A10, A10G, A30, A40, A100, L4, L40, L40S, H100, H200 and
-# HGX B200; the whitepapers of GA102 (RTX 3090) and Ada (RTX 4090), of whose 16-bit figures these are the ones
-# with 32-bit sums.
+# Sources: NVIDIA's data sheets of V100, T4, A40, A100, L4, L40S, H100, H200 and HGX B200. Others are measured.
 _PEAKS: dict[tuple[str, ...], tuple[float, float | None, float]] = {
     ("V100", "SXM2"): (125.0, None, 15.7),
     ("V100", "PCIE"): (112.0, None, 14.0),
-    ("V100S",): (130.0, None, 16.4),
     ("T4",): (65.0, None, 8.1),
-    ("A10",): (125.0, 62.5, 31.2),
-    ("A10G",): (70.0, 35.0, 35.0),
-    ("A30",): (165.0, 82.0, 10.3),
     ("A40",): (149.7, 74.8, 37.4),
     ("A100",): (312.0, 156.0, 19.5),
-    ("3090",): (71.0, 35.6, 35.6),
-    ("4090",): (165.2, 82.6, 82.6),
     ("L4",): (121.0, 60.0, 30.3),
-    ("L40",): (181.0, 90.5, 90.5),
     ("L40S",): (362.0, 183.0, 91.6),
     ("H100", "HBM3"): (989.5, 494.5, 67.0),
     ("H100", "PCIE"): (756.5, 378.0, 51.0),
-    ("H100", "NVL"): (835.5, 417.5, 60.0),
     ("H200",): (989.5, 494.5, 67.0),
-    ("H200", "NVL"): (835.5, 417.5, 60.0),
     ("B200",): (2250.0, 1100.0, 75.0),
 }
 # Other chips under the same number, and parts of a chip.
-_OTHERS = {"LAPTOP", "MAX", "TI", "SUPER", "D", "MIG"}
-_NO_BFLOAT16 = {"V100", "V100S", "T4"}
+_OTHERS = {"LAPTOP", "MAX", "TI", "SUPER", "D", "MIG", "NVL"}
+_NO_BFLOAT16 = {"V100", "T4"}
 
 
 def peak_rate(device: torch.device, dtype: torch.dtype) -> float:
