@@ -15,7 +15,6 @@ CPU = torch.device("cpu")
         ("NVIDIA H100 80GB HBM3", 989.5e12, 67e12),
         ("NVIDIA H100 PCIe", 756.5e12, 51e12),
         ("NVIDIA H200", 989.5e12, 67e12),
-        ("NVIDIA A10", 125e12, 31.2e12),
         ("NVIDIA L4", 121e12, 30.3e12),
         ("NVIDIA L40S", 362e12, 91.6e12),
     ],

@@ -16,7 +16,8 @@ _REPEATS = 2
 
 # In 1e12 FLOP/s, dense (half of what the vendor prints for sparse matrices), by the words in a device's name
 # that tell it from others: 16-bit floats with sums in 32 bits, TF32, 32 bits. None: not in hardware.
-# Sources: NVIDIA's data sheets of V100, T4, A40, A100, L4, L40S, H100, H200 and HGX B200. Others are measured.
+# Sources: NVIDIA's data sheets of V100, T4, A40, A100, L4, L40S, H100, H200 and HGX B200. All others are
+# measured.
 _PEAKS: dict[tuple[str, ...], tuple[float, float | None, float]] = {
     ("V100", "SXM2"): (125.0, None, 15.7),
     ("V100", "PCIE"): (112.0, None, 14.0),
