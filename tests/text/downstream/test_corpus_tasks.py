@@ -75,11 +75,11 @@ def test_a_section_s_passage_lies_within_its_third() -> None:
     for example in (*task.splits["train"], *task.splits["test"]):
         places = [int(word.split("-")[2]) for word in example.text.split()]
         length = lengths[example.source.removeprefix("document ")]
-        part = ("opening", "middle", "end").index(example.labels[0])
+        part = {"opening": 0, "end": 2}[example.labels[0]]
         assert length * part // 3 <= places[0] <= places[-1] < length * (part + 1) // 3
         assert len(places) == 5
         seen.add(example.labels[0])
-    assert len(seen) == 3
+    assert len(seen) == 2
 
 
 def test_the_order_of_the_documents_makes_no_difference_and_the_seed_does() -> None:

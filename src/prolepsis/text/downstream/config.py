@@ -82,8 +82,8 @@ class CorpusTask(BaseModel):
     """A task made of the corpus itself.
 
     Attributes:
-        made_of: `language`: in which language a passage is written; `section`: from which third of its
-            document it comes (opening, middle, end).
+        made_of: `language`: in which language a passage is written; `section`: whether it comes from the
+            first or the last third of its document (opening, end).
         words: how long a passage is, in words between spaces.
         examples: how many passages to cut, one of a document.
     """
