@@ -109,3 +109,11 @@ def test_a_corpus_of_one_language_has_no_languages_to_tell_apart(
     frame = pl.concat([documents(("en",)), *(documents((one,), count=20) for one in others)])
     assert corpus_task("language", task_config("language", 3), frame.lazy(), seed=1) is None
     assert "only the language 'en'" in caplog.text
+
+
+@pytest.mark.parametrize("made_of", ["language", "section"])
+def test_documents_that_are_too_short_for_a_passage_give_no_task(
+    made_of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert corpus_task(made_of, task_config(made_of, 30), documents().lazy(), seed=1) is None
+    assert "only 0 documents of a split that are long enough for 30 words" in caplog.text

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.heads import BertForPretraining
 from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.downstream.config import FineTuningConfig, FineTuningTraining
-from prolepsis.text.downstream.fine_tuning import FineTuningTask, evaluate_encoder, fine_tune
+from prolepsis.text.downstream.fine_tuning import FineTuned, FineTuningTask, evaluate_encoder, fine_tune
 from prolepsis.text.downstream.heads import build_head
 from prolepsis.text.downstream.metrics import MAIN_METRIC, measure
 from prolepsis.text.downstream.model import FineTunedModel
@@ -194,6 +195,36 @@ def test_a_finished_training_is_not_done_again(pretrained: PretrainedBert, tmp_p
     # Other examples are another training.
     other = fine_tune(pretrained, classes(seed=1), CONFIG, training(tmp_path))
     assert other.curves != first.curves
+
+
+def test_an_interrupted_training_ends_as_if_it_had_not_been(
+    pretrained: PretrainedBert, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tuned(folder: str) -> FineTuned:
+        often = training(tmp_path / folder, epochs=3, checkpoint_every_steps=2)
+        return fine_tune(pretrained, tags(), CONFIG, often)
+
+    whole = tuned("whole")
+    loss, done = FineTuningTask.loss, []
+
+    def loss_until_the_lights_go_out(self: FineTuningTask, *arguments: Any) -> Any:
+        if len(done) == 9:
+            raise KeyboardInterrupt
+        done.append(1)
+        return loss(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FineTuningTask, "loss", loss_until_the_lights_go_out)
+        with pytest.raises(KeyboardInterrupt):
+            tuned("cut")
+    done.clear()
+    monkeypatch.setattr(FineTuningTask, "loss", lambda *given: (done.append(1), loss(*given))[1])
+    again = tuned("cut")
+    assert len(done) == 18 - 8  # of six steps an epoch, from the last checkpoint on
+    assert again.curves == whole.curves
+    assert again.predictions == whole.predictions
+    states = again.model.module.state_dict(), whole.model.module.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[1])
 
 
 def test_rows_longer_than_the_encoder_has_positions_are_refused(

@@ -25,7 +25,8 @@ def corpus_task(name: str, config: TaskConfig, documents: pl.LazyFrame, seed: in
     Which documents are taken, and which part of each, depends on the seed and their ids, not on their order.
 
     Returns:
-        The task, or None where the corpus has fewer than two languages to tell apart.
+        The task, or None where the corpus has too few documents that are long enough, or fewer than two
+        languages to tell apart; the log says so.
     """
     corpus = config.corpus
     if corpus is None:
@@ -34,12 +35,13 @@ def corpus_task(name: str, config: TaskConfig, documents: pl.LazyFrame, seed: in
     is_long_enough = pl.col("text").str.count_matches(r"\S+") >= corpus.words * parts
     frame = documents.filter(is_long_enough).select("id", "language", "split").collect()
     languages = _languages(frame) if corpus.made_of == _LANGUAGE else []
-    if corpus.made_of == _LANGUAGE and len(languages) < 2:
+    lacking = _what_is_lacking(frame, corpus, languages)
+    if lacking is not None:
         _logger.warning(
-            "The task %r is left out: the corpus has %s to tell apart. Write '%s: null' under "
-            "downstream.tasks to leave it out yourself.",
+            "The task %r is left out: the corpus has %s. Write '%s: null' under downstream.tasks to leave it "
+            "out yourself.",
             name,
-            f"only the language {languages[0]!r}" if languages else "no two languages",
+            lacking,
             name,
         )
         return None
@@ -57,6 +59,15 @@ def corpus_task(name: str, config: TaskConfig, documents: pl.LazyFrame, seed: in
         split: _passages(rows.sort("draw", "id"), documents, corpus, seed) for split, rows in splits.items()
     }
     return make_task(name, config.kind, examples, config.labels or languages or SECTIONS)
+
+
+def _what_is_lacking(frame: pl.DataFrame, corpus: CorpusTask, languages: list[str]) -> str | None:
+    fewest = min(len(frame.filter(split=split)) for split in ("train", "val"))
+    if fewest < _MIN_DOCUMENTS:
+        return f"only {fewest} documents of a split that are long enough for {corpus.words} words"
+    if corpus.made_of == _LANGUAGE and len(languages) < 2:
+        return f"only the language {languages[0]!r} to tell apart" if languages else "no two languages"
+    return None
 
 
 def _languages(frame: pl.DataFrame) -> list[str]:
