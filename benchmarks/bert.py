@@ -41,12 +41,13 @@ from prolepsis.text.token_shards import TokenShards, TokenSplit, write_token_sha
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.encoding import encode
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
-from prolepsis.training.arithmetic import peak_rate
+from prolepsis.training.arithmetic import count_products, peak_rate
 from prolepsis.training.device import autocast
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PEERS = ("padded", "concatenated")
 WARMUP_SHARE = 0.1
+WARMUP_STEPS = 10  # of compiled models: padded rows have several lengths
 Batches = Iterator[tuple[Any, int]]  # what a model is given, and its real tokens
 
 
@@ -244,7 +245,8 @@ def compare_speed(setting: Setting, arguments: argparse.Namespace) -> None:
     rates: dict[tuple[str, str], list[float]] = {}
     for dtype in PRECISIONS.values():
         for trainer in ways.values():
-            trainer.step(dtype)
+            for _ in range(WARMUP_STEPS if arguments.compile else 1):
+                trainer.step(dtype)
     for _ in range(arguments.rounds):
         for precision, dtype in PRECISIONS.items():
             for way, trainer in ways.items():
@@ -272,12 +274,10 @@ def compare_speed(setting: Setting, arguments: argparse.Namespace) -> None:
 
 def work_per_token(setting: Setting, batch: Any) -> float:
     """Floating-point operations of forward and backward per real token, products alone."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     model = load_hugging_face(setting.folder).train()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        objective_of(setting).measure(model, batch)
-    return 3 * counter.get_total_flops() / batch.num_real_tokens
+    with torch.no_grad():
+        forward = count_products(lambda: objective_of(setting).measure(model, batch))
+    return 3 * forward / float(batch.num_real_tokens)
 
 
 def now(device: torch.device) -> float:

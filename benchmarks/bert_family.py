@@ -28,6 +28,7 @@ import torch
 
 from prolepsis.plugins import load
 from prolepsis.text.bert.config import BertConfig
+from prolepsis.text.bert.heads import BertForPretraining
 from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.bert.pretraining import PretrainingTask, pretrain, token_counts
 from prolepsis.text.downstream.baselines import run_baselines
@@ -78,7 +79,8 @@ def main() -> None:
             if name == TF_IDF_AND_VECTORS:
                 score_simple_methods(out, tokenizer, tokens, tasks)
             elif name == UNTRAINED:
-                score_encoder(out, UNTRAINED, pretrained(out, "roberta", tokenizer, tokens, arguments), tasks)
+                shape = BertForPretraining(encoder_config("roberta", tokenizer), with_sentence_pairs=False)
+                score_encoder(out, UNTRAINED, PretrainedBert.of(shape, tokenizer), tasks)
             else:
                 score_encoder(out, name, pretrained(out, name, tokenizer, tokens, arguments), tasks)
     print_table(out)
@@ -273,7 +275,7 @@ def print_table(out: Path) -> None:
         if row["metric"] == MAIN_METRIC[main[row["task"]]]:
             deviation = "" if row["deviation"] is None else f" ± {100 * row['deviation']:.1f}"
             cells.setdefault(row["method"], {})[row["task"]] = f"{100 * row['mean']:.1f}{deviation}"
-    print("| | parameters | tokens/s | steps | loss | bits/byte | SST-2 | RTE | POS |")
+    print("| | parameters | tokens/s | steps | own loss | bits/byte | SST-2 | RTE | POS |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, by_task in cells.items():
         file = out / f"{name}.pretraining.json"

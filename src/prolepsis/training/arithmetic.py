@@ -6,9 +6,11 @@ The share of the peak that goes into the model's own products ("model FLOP utili
 
 import math
 import time
+from collections.abc import Callable
 from functools import cache
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 _BUDGET_SECONDS = 0.25
 _SMALLEST, _LARGEST = 512, 8192
@@ -97,3 +99,17 @@ def _product_seconds(size: int, device: torch.device, dtype: torch.dtype) -> flo
         product[0, 0].item()  # waits for the device
         fastest = min(fastest, time.perf_counter() - started)
     return fastest
+
+
+def count_products(function: Callable[[], object]) -> float:
+    """Floating-point operations of the products of matrices that a call of `function` computes."""
+    # torch's counter passes over attention on a CPU.
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    with FlopCounterMode(display=False, custom_mapping={attention: _attention_work}) as counter:
+        function()
+    return float(counter.get_total_flops())
+
+
+def _attention_work(query: torch.Size, key: torch.Size, *others: object, **options: object) -> int:
+    """Of two products, of [rows, heads, length, head size] each."""
+    return 4 * query.numel() * key[2]

@@ -45,9 +45,8 @@ def split(tmp_path: Any, tokenizer: Tokenizer) -> TokenSplit:
     documents = TokenizedDocuments(
         "val", [str(i) for i in range(30)], [None] * 30, ids, [np.zeros(1, np.int32)] * 30, 30 * len(texts[0])
     )
-    stream = TokenStream(
-        [TokenizedPart("", lambda: [documents])], tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids
-    )  # fmt: skip
+    parts = [TokenizedPart("", lambda: [documents])]
+    stream = TokenStream(parts, tokenizer.vocabulary_size, tokenizer.hash, tokenizer.special_ids)
     write_token_shards(tmp_path / "tokens", stream)
     return TokenShards.open(tmp_path / "tokens").split("val")
 

@@ -310,6 +310,7 @@ def test_a_shape_that_transformers_does_not_know_comes_back_too(
     PretrainedBert.of(model, tokenizer).save(tmp_path / "bert")
     loaded = PretrainedBert.load(tmp_path / "bert")
     assert loaded.config == config
+    assert loaded.weights.keys() == PretrainedBert.of(model, tokenizer).weights.keys()
     for name, tensor in loaded.pretraining_model().state_dict().items():
         assert torch.equal(tensor, model.state_dict()[name]), name
 

@@ -188,10 +188,14 @@ def test_losses_and_accuracies_are_those_of_the_whole_output(
     torch.testing.assert_close(measures.loss, sum(measure.mean for measure in measures.losses.values()))
 
 
-def test_validation_hides_15_percent_whatever_training_hides(tokenizer: Tokenizer) -> None:
-    config = MaskedLanguageModelNextSentence.Config(mlm_probability=0.4, max_length=LENGTH)
-    validation = MaskedLanguageModelNextSentence(config, tokenizer).for_validation()
-    assert validation.config == config.model_copy(update={"mlm_probability": 0.15})
+@pytest.mark.parametrize("changes", [{"mlm_probability": 0.4}, {"max_predictions": 1}])
+def test_validation_hides_15_percent_whatever_training_hides(
+    changes: dict[str, Any], tokenizer: Tokenizer, split: TokenSplit
+) -> None:
+    config = MaskedLanguageModelNextSentence.Config(max_length=LENGTH, **changes)
+    plan = MaskedLanguageModelNextSentence(config, tokenizer).for_validation().plan(split, 3, 0)
+    batch = plan.batch(np.arange(len(plan)))
+    assert len(batch.masked_targets) / batch.num_real_tokens == pytest.approx(0.15, abs=0.01)
 
 
 def test_a_tokenizer_without_mask_and_separator_is_refused() -> None:

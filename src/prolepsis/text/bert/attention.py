@@ -1,8 +1,9 @@
 """Attention within the examples of a row.
 
 Several examples share a row, and none sees another: `example_mask` says which tokens may look at which. On a
-GPU FlexAttention skips the blocks of the row that no example fills; on a CPU, and where attention weights are
-dropped out, which FlexAttention cannot do, it is torch's scaled dot-product attention with a boolean mask.
+GPU FlexAttention skips the blocks of the row that no example fills; where attention weights are dropped out,
+which it cannot do, and on a CPU it is torch's scaled dot-product attention. On a CPU that is slow in two
+cases, with dropout and backward in bfloat16, and there the products are taken one by one.
 """
 
 from functools import cache
@@ -94,12 +95,19 @@ class Attention(nn.Module):
         """The output projection of what is attended to; all three [rows, heads, length, head size]."""
         if isinstance(mask, BlockMask):
             attended = _flex_attention(query.device.type)(query, key, value, block_mask=mask)
-        elif self.training and (self.dropout_probability or _is_slow(query)):
+        elif self.training and query.device.type == "cpu" and self._is_slow(query.dtype):
             attended = _attention_in_steps(query, key, value, mask, self.dropout_probability)
         else:
-            attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+            probability = self.dropout_probability if self.training else 0.0
+            attended = functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=_like(query, mask), dropout_p=probability
+            )
         output: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return output
+
+    def _is_slow(self, dtype: torch.dtype) -> bool:
+        # torch's fused attention takes ten times as long backward in bfloat16 as in float32.
+        return bool(self.dropout_probability) or dtype == torch.bfloat16
 
 
 def rotary_angles(positions: Tensor, head_size: int, base: float) -> tuple[Tensor, Tensor]:
@@ -121,9 +129,9 @@ def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     return turned.to(heads.dtype)
 
 
-def _is_slow(query: Tensor) -> bool:
-    """torch's fused attention of bfloat16 takes ten times as long backward as that of float32 on a CPU."""
-    return query.device.type == "cpu" and query.dtype == torch.bfloat16
+def _like(query: Tensor, mask: Tensor | None) -> Tensor | None:
+    """An additive mask in the query's precision, which scaled dot-product attention asks for."""
+    return mask if mask is None or mask.dtype == torch.bool else mask.to(query.dtype)
 
 
 def _attention_in_steps(

@@ -249,7 +249,8 @@ def _modern_names(stored: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
         modern = name.replace(".gamma", ".weight").replace(".beta", ".bias")
         if modern.startswith(("embeddings.", "encoder.", "pooler.", "embeddings_project.")):
             modern = f"{layout.model_type}.{modern}"  # a model saved without heads
-        if not any(modern.startswith(part) or part in f".{modern}" for part in _ignored(layout)):
+        ignored = any(modern.startswith(part) or part in f".{modern}" for part in _ignored(layout))
+        if own_name(name) is not None or not ignored:
             renamed[modern] = tensor
     return renamed
 

@@ -115,12 +115,13 @@ class EncoderLayer(nn.Module):
     def forward(
         self, hidden: Tensor, mask: AttentionMask | None, rotation: tuple[Tensor, Tensor] | None
     ) -> Tensor:
+        output: Tensor
         if self.norm_first:
             hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), mask, rotation))
-            output: Tensor = hidden + self.dropout(self.feed_forward(self.output_norm(hidden)))
-            return output
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask, rotation)))
-        output = self.output_norm(hidden + self.dropout(self.feed_forward(hidden)))
+            output = hidden + self.dropout(self.feed_forward(self.output_norm(hidden)))
+        else:
+            hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, mask, rotation)))
+            output = self.output_norm(hidden + self.dropout(self.feed_forward(hidden)))
         return output
 
 

@@ -45,7 +45,7 @@ class Measures:
 
 
 class PretrainingBatch(Protocol):
-    """What one step trains on; further fields are between an objective's `batches` and its `measure`."""
+    """What one step trains on; further fields are between an objective's `plan` and its `measure`."""
 
     @property
     def num_real_tokens(self) -> int:
@@ -97,7 +97,10 @@ class PretrainingObjective(Protocol):
         ...
 
     def measure(self, model: Any, batch: Any) -> Measures:
-        """How well the model (of `build_model`) does on a batch (of a plan)."""
+        """How well the model (of `build_model`) does on a batch (of a plan).
+
+        One of the losses is called `masked_loss`: that on hidden tokens, which curves and pictures show.
+        """
         ...
 
     def for_validation(self) -> Self:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
@@ -25,7 +24,7 @@ from prolepsis.text.bert.model import BertEncoder
 from prolepsis.text.bert.objective import PretrainingBatch, PretrainingObjective, RowPlan
 from prolepsis.text.token_shards import TokenShards, TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
-from prolepsis.training.arithmetic import peak_rate
+from prolepsis.training.arithmetic import count_products, peak_rate
 from prolepsis.training.config import TrainingConfig
 from prolepsis.training.device import resolve_precision, seed_everything
 from prolepsis.training.loop import fit
@@ -37,6 +36,7 @@ _TOKENS_AT_ONCE = 1 << 22
 _FIRST_LATER_PASS = 1 << 20
 # By when a run should predict better than token frequencies do, as a share of its steps.
 _PROBATION = 0.1
+_ROWS_TO_COUNT = 8
 # Backward computes two products for each of forward's.
 _PRODUCTS_PER_FORWARD_PRODUCT = 3
 
@@ -109,7 +109,7 @@ def pretrain(
         "steps": result.steps,
         **result.best_metrics,
         "unigram_entropy": entropy,
-        "unigram_entropy_passed_at_step": _first_step_below(result.curve, entropy),
+        "unigram_entropy_passed_at_step": _stays_below(result.curve, entropy),
         "num_parameters": sum(parameter.numel() for parameter in task.model.parameters()),
         "num_encoder_parameters": sum(parameter.numel() for parameter in task.model.encoder.parameters()),
         "real_token_share": task.real_token_share(),
@@ -130,24 +130,36 @@ def pretrain(
     return PretrainingResult(trained, curves, metrics)
 
 
-@dataclass(frozen=True)
 class _Passes:
     """The batches of one pass after another over a split, numbered through all of them.
 
     The rows left over at the end of a pass, fewer than a batch, are dropped.
     """
 
-    objective: PretrainingObjective
-    split: TokenSplit
-    batch_size: int
-    seed: int
-    first_pass: int
+    def __init__(
+        self,
+        objective: PretrainingObjective,
+        split: TokenSplit,
+        batch_size: int,
+        seed: int,
+        first_pass: int = 0,
+    ) -> None:
+        self.objective = objective
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.first_pass = first_pass
+        self._num_batches: dict[int, int] = {}
+        self._latest: tuple[int, RowPlan] | None = None
 
     def batches_from(self, first: int, splits: int) -> Iterator[PretrainingBatch]:
         """From batch `first` on without end, each in `splits` parts of as many rows."""
         for pass_index in itertools.count(self.first_pass):
-            plan = self.plan(pass_index)
-            num_batches = len(plan) // self.batch_size
+            # Planning takes a while, so a pass that lies behind is not planned again to be counted.
+            num_batches = self._num_batches.get(pass_index)
+            if num_batches is None or first < num_batches:
+                plan = self.plan(pass_index)
+                num_batches = self._num_batches[pass_index]
             for number in range(first, num_batches):
                 start = number * self.batch_size
                 for rows in np.array_split(np.arange(start, start + self.batch_size), splits):
@@ -157,6 +169,8 @@ class _Passes:
 
     def plan(self, pass_index: int) -> RowPlan:
         """The rows of a pass; raises ProlepsisError if they are fewer than a batch."""
+        if self._latest is not None and self._latest[0] == pass_index:
+            return self._latest[1]
         plan = self.objective.plan(self.split, self.seed, pass_index)
         if len(plan) < self.batch_size:
             raise ProlepsisError(
@@ -165,13 +179,15 @@ class _Passes:
                 where=f"split {self.split.name!r} of the token shards",
                 remedy="Give it more text, or make training.batch_size smaller.",
             )
+        self._latest = pass_index, plan
+        self._num_batches[pass_index] = len(plan) // self.batch_size
         return plan
 
 
 class PretrainingTask:
     """What the training loop needs: batches from an endless sequence of passes over the corpus, and a loss.
 
-    An epoch may be any number of steps, and still every document is seen once before any is seen twice.
+    An epoch may be any number of steps: a pass goes on from one to the next.
     """
 
     def __init__(
@@ -190,7 +206,7 @@ class PretrainingTask:
         self._objective = objective
         self._training = training
         train, validation = tokens.split("train"), tokens.split("val")
-        self._passes = _Passes(objective, train, training.batch_size, training.seed, 0)
+        self._passes = _Passes(objective, train, training.batch_size, training.seed)
         self._first_plan = self._passes.plan(0)
         batches_in_a_pass = len(self._first_plan) // training.batch_size
         self._steps = steps_per_epoch or batches_in_a_pass // training.accumulation_steps
@@ -220,8 +236,10 @@ class PretrainingTask:
 
     def loss(self, batch: PretrainingBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
         on_device = batch.to(device)
-        self.speed.measure_work(self, on_device, device)
-        self.speed.count(batch.num_real_tokens)
+        length = batch.token_ids.shape[1]
+        if not self.speed.knows(length):
+            self.speed.learn(length, self.work_per_token(length, device), device)
+        self.speed.count(batch.num_real_tokens, length)
         measures = self._objective.measure(self.model, on_device)
         named = {**measures.losses, **measures.others}
         means = {name: measure.mean for name, measure in named.items()}
@@ -255,15 +273,22 @@ class PretrainingTask:
             if isinstance(module, BertEncoder | Decoder):
                 module.compile(dynamic=False)
 
+    def work_per_token(self, length: int, device: torch.device) -> float:
+        """Floating-point operations of training on a token that is not padding, in rows of this length.
+
+        Those of the products, forward and backward; counted on the first rows of a pass.
+        """
+        passes = next(part for _, part in self._phases if part.objective.max_length == length)
+        plan = passes.plan(passes.first_pass)
+        batch: Any = plan.batch(np.arange(min(_ROWS_TO_COUNT, len(plan)))).to(device)
+        return self.work(batch, device) / max(1, batch.num_real_tokens)
+
     def work(self, batch: Any, device: torch.device) -> float:
         """Floating-point operations of a training step on a batch: the products, forward and backward."""
         devices = [device] if device.type == "cuda" else []
-        # torch's counter passes over attention on a CPU.
-        attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        counter = FlopCounterMode(display=False, custom_mapping={attention: _attention_work})
-        with torch.random.fork_rng(devices), torch.no_grad(), counter:
-            self._objective.measure(self.model, batch)
-        return float(_PRODUCTS_PER_FORWARD_PRODUCT * counter.get_total_flops())
+        with torch.random.fork_rng(devices), torch.no_grad():
+            forward = count_products(lambda: self._objective.measure(self.model, batch))
+        return _PRODUCTS_PER_FORWARD_PRODUCT * forward
 
     def real_token_share(self) -> float:
         """How much of the rows is not padding."""
@@ -278,13 +303,19 @@ class PretrainingTask:
                 where="length_warmup.max_length",
                 remedy="Make it smaller, or leave the warm-up out.",
             )
+        if warmup.batch_size is not None and warmup.batch_size % self._training.batch_size:
+            raise ProlepsisError(
+                f"The {warmup.batch_size} rows of a batch in the length warm-up are no multiple of the "
+                f"{self._training.batch_size} of a batch behind it.",
+                where="length_warmup.batch_size",
+                remedy="Make it one, so that both can be cut into the same number of pieces, or null.",
+            )
         whole = self._passes
         short = _Passes(
             self._objective.shortened(warmup.max_length),
             whole.split,
             warmup.batch_size or whole.batch_size * (longest // warmup.max_length),
             whole.seed,
-            0,
         )
         later = _Passes(whole.objective, whole.split, whole.batch_size, whole.seed, _FIRST_LATER_PASS)
         return [(0, short), (round(warmup.share * self._training.epochs * self._steps), later)]
@@ -308,41 +339,46 @@ class Speed:
         self._tokens = 0
         self._seconds = 0.0
         self._last_time = 0.0
-        self._work_per_token = 0.0
-        self._peak = 0.0
+        self._work = 0.0
+        self._work_per_token: dict[int, float] = {}
+        self._peak = math.inf
 
     def start(self) -> None:
         self._last_time = time.perf_counter()
 
     def stop(self) -> None:
-        self.count(0)
-
-    def count(self, num_tokens: int) -> None:
-        """Adds tokens that training is about to see, and the time since the last were added."""
         now = time.perf_counter()
         self._seconds += now - self._last_time
         self._last_time = now
+
+    def count(self, num_tokens: int, length: int) -> None:
+        """Adds tokens that training is about to see, and the time since the last were added."""
+        self.stop()
         self._tokens += num_tokens
+        self._work += num_tokens * self._work_per_token[length]
 
-    def measure_work(self, task: PretrainingTask, batch: Any, device: torch.device) -> None:
-        """Counts the operations of a first batch, from which those of all others are taken."""
-        if not self._work_per_token:
-            self._work_per_token = task.work(batch, device) / max(1, batch.num_real_tokens)
-            self._peak = peak_rate(device, resolve_precision(self._training.precision, device))
-            self._last_time = time.perf_counter()
+    def knows(self, length: int) -> bool:
+        """Whether it was told what a token in rows of this length takes."""
+        return length in self._work_per_token
+
+    def learn(self, length: int, work_per_token: float, device: torch.device) -> None:
+        """What a token in rows of this length takes; the time that finding it out took does not count."""
+        self._work_per_token[length] = work_per_token
+        self._peak = peak_rate(device, resolve_precision(self._training.precision, device))
+        self._last_time = time.perf_counter()
 
     @property
-    def tokens_per_second(self) -> float:
-        """Tokens that are not padding, over the time that went into training on them."""
-        return self._tokens / self._seconds if self._seconds else 0.0
+    def tokens_per_second(self) -> float | None:
+        """Tokens that are not padding, over the time that went into training on them; None without any."""
+        return self._tokens / self._seconds if self._seconds else None
 
     @property
-    def utilisation(self) -> float:
+    def utilisation(self) -> float | None:
         """The model's own products per second, as a share of what the device can do ("MFU")."""
-        return self.tokens_per_second * self._work_per_token / self._peak if self._peak else 0.0
+        return self._work / self._seconds / self._peak if self._seconds else None
 
     def note(self) -> str:
-        return f"{self.tokens_per_second:,.0f} tokens/s, MFU {self.utilisation:.0%}"
+        return f"{self.tokens_per_second or 0:,.0f} tokens/s, MFU {self.utilisation or 0:.0%}"
 
 
 class _Probation:
@@ -385,14 +421,19 @@ def _made_ahead(batches: Iterator[PretrainingBatch]) -> Iterator[PretrainingBatc
             yield batch
 
 
-def _attention_work(query: torch.Size, key: torch.Size, *others: Any, **options: Any) -> int:
-    """Floating-point operations of two products, [rows, heads, length, head size] each."""
-    return 4 * query.numel() * key[2]
+def _stays_below(curve: Sequence[dict[str, float]], entropy: float) -> float | None:
+    """The step of the training curve from which on the loss on hidden tokens is below the entropy.
 
-
-def _first_step_below(curve: Sequence[dict[str, float]], entropy: float) -> float | None:
-    """The first step of the training curve where the loss on hidden tokens is below the entropy."""
-    return next((row["step"] for row in curve if row.get("masked_loss", math.inf) < entropy), None)
+    The loss as a mean of five rows, since single ones jump.
+    """
+    losses = [row.get("masked_loss", math.inf) for row in curve]
+    passed = None
+    for number, row in enumerate(curve):
+        if math.fsum(losses[max(0, number - 4) : number + 1]) / min(5, number + 1) >= entropy:
+            passed = None
+        elif passed is None:
+            passed = row["step"]
+    return passed
 
 
 def token_counts(split: TokenSplit, vocabulary_size: int) -> NDArray[np.int64]:

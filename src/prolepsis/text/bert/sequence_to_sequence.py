@@ -373,7 +373,7 @@ class SequenceToSequenceObjective(ABC):
         """What one pass over the split is cut into."""
 
     def build_model(self, config: BertConfig, token_counts: NDArray[np.int64]) -> EncoderDecoder:
-        config.check_fits(self.tokenizer.vocabulary_size, self.max_length)
+        config.check_fits(self.tokenizer.vocabulary_size, max(self.max_length, self.longest_target))
         options = self.config
         model = EncoderDecoder(
             config,

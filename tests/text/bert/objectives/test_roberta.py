@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,14 +49,12 @@ def test_a_pass_holds_the_whole_text_once(plan: PackedPlan, split: TokenSplit, t
 
 def test_every_pass_hides_other_tokens(objective: RobertaObjective, split: TokenSplit) -> None:
     first, second = (objective.plan(split, 3, i) for i in (0, 1))
-    for number in range(10):
-        tokens = first.examples[number].token_ids
-        assert tokens.tolist() == second.examples[number].token_ids.tolist()
-    assert set(first.order) == set(second.order)
+    assert first.examples.lengths.tolist() == second.examples.lengths.tolist()
     rows = np.arange(len(first))
-    hidden = [set(zip(*torch.where(original(p.batch(rows)) != p.batch(rows).token_ids), strict=True))
-              for p in (first, second)]  # fmt: skip
-    assert hidden[0] != hidden[1]
+    batches = [replace(plan, order=first.order).batch(rows) for plan in (first, second)]
+    assert torch.equal(original(batches[0]), original(batches[1]))
+    hidden = [set(batch.masked_positions.tolist()) for batch in batches]
+    assert len(hidden[0] & hidden[1]) < 0.25 * len(hidden[0])
 
 
 def test_the_loss_is_that_of_the_hidden_tokens_alone(

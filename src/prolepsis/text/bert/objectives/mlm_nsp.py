@@ -98,6 +98,12 @@ class MaskedLanguageModelNextSentence(MaskedTokenObjective):
             },
         )
 
+    def for_validation(self) -> Self:
+        # A limit on the predictions would hide fewer than the share by which models are compared.
+        validation = super().for_validation()
+        config = validation.config.model_copy(update={"max_predictions": self.max_length})
+        return type(self)(config, self.tokenizer)
+
     def shortened(self, max_length: int) -> Self:
         update = {
             "max_length": max_length,
