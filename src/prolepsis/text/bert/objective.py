@@ -48,6 +48,11 @@ class PretrainingBatch(Protocol):
     """What one step trains on; further fields are between an objective's `plan` and its `measure`."""
 
     @property
+    def token_ids(self) -> Tensor:
+        """What the encoder reads, int64 [rows, length]."""
+        ...
+
+    @property
     def num_real_tokens(self) -> int:
         """Tokens that are not padding."""
         ...

@@ -281,7 +281,7 @@ class PretrainingTask:
         passes = next(part for _, part in self._phases if part.objective.max_length == length)
         plan = passes.plan(passes.first_pass)
         batch: Any = plan.batch(np.arange(min(_ROWS_TO_COUNT, len(plan)))).to(device)
-        return self.work(batch, device) / max(1, batch.num_real_tokens)
+        return self.work(batch, device) / max(1, int(batch.num_real_tokens))
 
     def work(self, batch: Any, device: torch.device) -> float:
         """Floating-point operations of a training step on a batch: the products, forward and backward."""
