@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prolepsis.text.token_shards import TokenShards
-from prolepsis.text.word2vec.blocks import Blocks, initial_tables
+from prolepsis.text.word2vec.blocks import CACHE_LINE, Blocks, initial_tables
 
 LENGTHS = st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=12), min_size=1, max_size=3)
 
@@ -54,5 +54,6 @@ def test_a_shuffle_is_a_permutation_that_depends_on_its_seed(shards: TokenShards
 def test_tables_begin_as_in_word2vec_c() -> None:
     inputs, outputs = initial_tables(500, 20, seed=1)
     assert not outputs.any()
+    assert inputs.ctypes.data % CACHE_LINE == outputs.ctypes.data % CACHE_LINE == 0
     assert np.abs(inputs).max() <= 0.5 / 20
     assert inputs.std() == pytest.approx(1 / 20 / np.sqrt(12), rel=0.05)

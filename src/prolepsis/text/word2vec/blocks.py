@@ -1,5 +1,6 @@
 """A split's documents in blocks: the unit of work, of the progress bar and of a thread."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from prolepsis.text.token_shards import TokenShard, TokenSplit
 
+CACHE_LINE = 64  # bytes
 _BLOCK_TOKENS = 1 << 13
 
 
@@ -116,7 +118,15 @@ def _document_bounds(offsets: NDArray[np.int64], block_tokens: int) -> NDArray[n
 
 def initial_tables(rows: int, dimension: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Input vectors uniform in ±0.5 / dimension, output vectors zero, as in word2vec.c."""
-    uniform = np.random.default_rng(seed).random((rows, dimension), dtype=np.float32)
-    uniform -= np.float32(0.5)
-    uniform /= np.float32(dimension)
-    return uniform, np.zeros((rows, dimension), np.float32)
+    inputs, outputs = (aligned_zeros((rows, dimension), np.dtype(np.float32)) for _ in range(2))
+    np.random.default_rng(seed).random(dtype=np.float32, out=inputs)
+    inputs -= np.float32(0.5)
+    inputs /= np.float32(dimension)
+    return inputs, outputs
+
+
+def aligned_zeros(shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin with a cache line: rows of whole lines then share none with their neighbours."""
+    memory = np.zeros(math.prod(shape) * dtype.itemsize + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : len(memory) - CACHE_LINE + start].view(dtype).reshape(shape)

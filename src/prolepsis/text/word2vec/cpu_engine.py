@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prolepsis.text.word2vec.blocks import Block, Rates, Tally
+from prolepsis.text.word2vec.blocks import CACHE_LINE, Block, Rates, Tally, aligned_zeros
 from prolepsis.text.word2vec.config import Word2VecConfig
 from prolepsis.text.word2vec.huffman import HuffmanPaths
 from prolepsis.text.word2vec.machine_code import KernelForm, Sampling, Scratch, load_kernel
 from prolepsis.text.word2vec.vocabulary import AliasTable, Vocabulary
 
-_FLOATS_PER_LINE = 16  # 64 bytes: rows that fill cache lines are read fastest
+_FLOATS_PER_LINE = CACHE_LINE // 4  # rows that fill cache lines are read fastest
 
 
 class CpuEngine:
     """Tables in main memory, trained by `run`, which any number of threads may call at the same time.
 
     Args:
-        tables: input and output vectors `[V, dimension]`, taken over where their rows fill whole cache lines,
+        tables: input and output vectors `[V, dimension]`, taken over where their rows are whole cache lines,
             else copied; the arithmetic is done in their precision.
     """
 
@@ -93,8 +93,9 @@ def _whole_lines(numbers: int) -> int:
 def _padded(table: NDArray[Any]) -> NDArray[Any]:
     """The table with zero columns up to a full cache line; they stay zero in training."""
     rows, dimension = table.shape
-    if _whole_lines(dimension) == dimension and table.flags.c_contiguous and table.flags.writeable:
+    is_whole = _whole_lines(dimension) == dimension and table.ctypes.data % CACHE_LINE == 0
+    if is_whole and table.flags.c_contiguous and table.flags.writeable:
         return table
-    padded = np.zeros((rows, _whole_lines(dimension)), table.dtype)
+    padded = aligned_zeros((rows, _whole_lines(dimension)), table.dtype)
     padded[:, :dimension] = table
     return padded
