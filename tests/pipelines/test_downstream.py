@@ -1,6 +1,7 @@
 """The pipeline downstream, from documents and models to the table that compares them."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from prolepsis.text.word2vec.vectors import WordVectors, unique_names
 
 from support import Project, copy_project
 
+PROGRAM = Path(__file__).with_name("killed_downstream.py")
 METHODS = {"majority", "tf_idf", "word_vectors", "encoder", "untrained_encoder"}
 ALPHABETS = {"en": ("ba", "do", "ki"), "fr": ("lu", "mé", "no"), "es": ("pa", "qu", "ñi")}
 
@@ -156,19 +158,40 @@ def test_the_saved_model_says_what_the_run_said(finished: Project) -> None:
     assert model.predict(examples["text"].to_list(), device="cpu") == expected
 
 
-def test_running_again_gives_the_same_bytes(finished: Project) -> None:
-    def outcome() -> list[bytes]:
-        data = finished.path / "data" / "test"
-        files = [
-            data / "07_model_output" / "downstream" / "predictions.parquet",
-            data / "06_models" / "downstream" / "section" / "model.safetensors",
-            data / "08_reporting" / "downstream" / "curves.json",
-        ]
-        return [file.read_bytes() for file in files]
+def outcome(project: Project) -> list[bytes]:
+    """What a run wrote, as bytes."""
+    data = project.path / "data" / "test"
+    files = [
+        data / "07_model_output" / "downstream" / "predictions.parquet",
+        data / "06_models" / "downstream" / "section" / "model.safetensors",
+        data / "08_reporting" / "downstream" / "curves.json",
+    ]
+    return [file.read_bytes() for file in files]
 
-    first = outcome()
+
+def test_running_again_gives_the_same_bytes(finished: Project) -> None:
+    first = outcome(finished)
     finished.run("downstream")
-    assert outcome() == first
+    assert outcome(finished) == first
+
+
+def test_a_run_killed_and_started_again_does_only_what_was_not_done(finished: Project) -> None:
+    def run(kill_at: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(PROGRAM), str(finished.path), str(kill_at)]
+        return subprocess.run(
+            command, capture_output=True, timeout=300, check=False, text=True, cwd=finished.path
+        )
+
+    first = outcome(finished)
+    # Eight fine-tunings of eight steps: the third is killed in its second epoch.
+    assert run(2 * 8 + 6).returncode == -signal.SIGKILL
+    folders = [path.name for path in (finished.path / "checkpoints" / "test" / "downstream").iterdir()]
+    assert sorted(folders) == ["language-encoder-0", "language-encoder-1", "language-untrained_encoder-0"]
+    again = run(-1)
+    assert again.returncode == 0
+    # Two are found finished, and of the third its first epoch.
+    assert int(again.stdout.split()[-1]) == 8 * 8 - (2 * 8 + 4)
+    assert outcome(finished) == first
 
 
 def test_a_task_of_a_users_own_files_takes_the_place_of_the_demo(prepared: Any, tmp_path: Path) -> None:
