@@ -35,7 +35,9 @@ def test_composites_hold_the_nodes_of_their_parts():
     }
 
 
-@pytest.mark.parametrize("chain", [("text", "prolepsis.pipelines.video_ingestion"), ("report", "torch"), ("downstream", "sklearn")])
+@pytest.mark.parametrize(
+    "chain", [("text", "prolepsis.pipelines.video_ingestion"), ("report", "torch"), ("downstream", "sklearn")]
+)
 def test_a_pipeline_is_registered_without_loading_what_it_does_not_need(chain: tuple[str, str]):
     name, unwanted = chain
     code = (
