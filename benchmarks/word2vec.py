@@ -31,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -181,22 +182,30 @@ def trainer_of_prolepsis(task: Task) -> Trainer:
     blocks = Blocks(split)
     engine.run(blocks[0], Rates(), 0)  # compiles
 
-    def train() -> None:
+    def work() -> Iterator[tuple[Any, Any, int]]:
         total = task.epochs * split.num_tokens + 1
         first, floor = config.first_rate, config.first_rate * config.lowest_rate
         position = 0
-        work = []
         for epoch in range(task.epochs):
             for block in blocks.shuffled(task.seed + epoch):
                 rate = max(first * (1.0 - position / total), floor)
-                work.append((block, Rates(rate, first / total, floor), epoch * len(blocks) + block.number))
+                yield block, Rates(rate, first / total, floor), epoch * len(blocks) + block.number
                 position += len(block.tokens)
-        if task.threads == 1:
-            for arguments in work:
+
+    def train() -> None:
+        waiting, lock = work(), Lock()
+
+        def take_blocks() -> None:
+            while True:
+                with lock:
+                    arguments = next(waiting, None)
+                if arguments is None:
+                    return
                 engine.run(*arguments)
-            return
+
         with ThreadPoolExecutor(task.threads) as executor:
-            list(executor.map(lambda arguments: engine.run(*arguments), work))
+            for future in [executor.submit(take_blocks) for _ in range(task.threads)]:
+                future.result()
 
     words = (task.folder / "words.txt").read_text(encoding="utf-8").split("\n")
     return train, lambda: scores([words[i] for i in vocabulary.ids], engine.tables()[0])
