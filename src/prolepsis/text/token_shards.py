@@ -22,16 +22,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, fingerprint, read_json, sha256_file, write_json
+
+if TYPE_CHECKING:
+    import polars as pl
 
 META_FILE = "meta.json"
 FORMAT_VERSION = 2
@@ -289,8 +291,9 @@ class TokenShard:
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
         """Where each document begins in `tokens`, and the last ends: int64 `[num_documents + 1]`."""
-        lengths = self.index(["length"])["length"].to_numpy()
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+        # Not `to_numpy`, which imports pandas.
+        lengths = [np.from_dlpack(part) for part in self._column("length").chunks]
+        return np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]), dtype=np.int64)
 
     @cached_property
     def sentence_lists(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -301,9 +304,16 @@ class TokenShard:
         )
         return bounds, starts.explode(empty_as_null=False).to_numpy().astype(np.int32, copy=False)
 
-    def index(self, columns: list[str] | None = None) -> pl.DataFrame:
+    def index(self, columns: list[str] | None = None) -> "pl.DataFrame":
         """The index table, or some of its columns."""
+        import polars as pl
+
         return pl.read_parquet(self.index_path, columns=columns)
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        # Without polars and threads, which would take 50 MiB more for what every training reads.
+        with pq.ParquetFile(self.index_path) as file:
+            return file.read(columns=[name], use_threads=False)[name]
 
     @property
     def tokens_path(self) -> Path:
@@ -351,7 +361,7 @@ class TokenSplit:
     @cached_property
     def languages(self) -> list[str | None]:
         """Languages of all documents, None where unknown."""
-        return [name for shard in self.shards for name in shard.index(["language"])["language"].to_list()]
+        return [name for shard in self.shards for name in shard._column("language").to_pylist()]
 
     def document(self, number: int) -> NDArray[Any]:
         """The ids of a document: a read-only view of the file, uint16 or uint32."""
@@ -502,8 +512,10 @@ class TokenShards:
             if sha256_file(path) != entry["sha256"]:
                 raise ProlepsisError("The file was changed after it was written.", where=path, remedy=_AGAIN)
 
-    def profile(self) -> pl.DataFrame:
+    def profile(self) -> "pl.DataFrame":
         """One row for each shard: its split, name, counts, largest id, and the vocabulary size."""
+        import polars as pl
+
         columns = ("num_documents", "num_tokens", "num_sentences", "largest_id")
         rows = [
             {
