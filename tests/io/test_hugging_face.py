@@ -9,7 +9,7 @@ from kedro.io import AbstractDataset, DatasetError
 from prolepsis.io import HuggingFaceModelDataset
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.hugging_face import PretrainedBert
-from prolepsis.text.bert.model import BertForPretraining
+from prolepsis.text.bert.heads import BertForPretraining
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
 
 SIZES = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12}
@@ -19,7 +19,7 @@ SIZES = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "in
 def bert() -> PretrainedBert:
     tokenizer = WordPieceTrainer(WordPieceTrainer.Config(vocabulary_size=60)).train([["a few words of text"]])
     config = BertConfig(vocab_size=tokenizer.vocabulary_size, **SIZES)
-    return PretrainedBert(BertForPretraining(config), tokenizer, {"steps": 1})
+    return PretrainedBert.of(BertForPretraining(config), tokenizer, {"steps": 1})
 
 
 def test_a_saved_model_loads_and_its_configuration_is_the_preview(
@@ -32,8 +32,9 @@ def test_a_saved_model_loads_and_its_configuration_is_the_preview(
     loaded = dataset.load()
     assert loaded.tokenizer == bert.tokenizer
     assert loaded.metadata == {"steps": 1}
-    for name, tensor in bert.model.state_dict().items():
-        assert torch.equal(tensor, loaded.model.state_dict()[name]), name
+    assert loaded.weights.keys() == bert.weights.keys()
+    for name, tensor in bert.weights.items():
+        assert torch.equal(tensor, loaded.weights[name]), name
     assert json.loads(dataset.preview())["hidden_size"] == 8
 
 
