@@ -8,8 +8,8 @@ from kedro.io import AbstractDataset, DatasetError
 
 from prolepsis.io import HuggingFaceModelDataset
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.bert.heads import BertForPretraining
+from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
 
 SIZES = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 12}
