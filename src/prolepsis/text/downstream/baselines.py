@@ -215,17 +215,15 @@ def _by_logistic_regression(
     train = [label for example in task.splits[TRAIN] for label in example.labels]
     inputs = {split: features(task.splits[split]) for split in SPLITS}
     truth = [example.labels for example in task.splits[VALIDATION]]
-    best: tuple[float, Predictions] | None = None
+    scored: list[tuple[float, Predictions]] = []
     for strength in config.regularisation:
         model = LogisticRegression(C=strength, max_iter=_MOST_ITERATIONS).fit(inputs[TRAIN], train)
         predictions = {
             split: _regrouped(model.predict(inputs[split]), task.splits[split]) for split in SCORED_SPLITS
         }
         score = measure(task.kind, truth, predictions[VALIDATION])[MAIN_METRIC[task.kind]]
-        if best is None or score > best[0]:
-            best = score, predictions
-    assert best is not None  # noqa: S101 - there is at least one strength
-    return best[1]
+        scored.append((score, predictions))
+    return max(scored, key=lambda pair: pair[0])[1]
 
 
 def _regrouped(labels: Sequence[str], examples: Sequence[Example]) -> list[tuple[str, ...]]:

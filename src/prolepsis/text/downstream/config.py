@@ -200,6 +200,8 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     merged = dict(values)
     for key, change in changes.items():
         known = merged.get(key)
-        is_nested = isinstance(change, Mapping) and isinstance(known, Mapping)
-        merged[key] = _merged(known, change) if is_nested else change  # type: ignore[arg-type]  # both mappings
+        if isinstance(change, Mapping) and isinstance(known, Mapping):
+            merged[key] = _merged(known, change)
+        else:
+            merged[key] = change
     return merged

@@ -99,8 +99,9 @@ class AnswerHead:
         for window, start in enumerate(starts):
             tokens = context.ids[start : start + room]
             stop = start + len(tokens)
-            is_whole = first is not None and last is not None and start <= first and last < stop
-            targets = [first - start + before, last - start + before] if is_whole else [0, 0]  # type: ignore[operator]
+            targets = [0, 0]
+            if first is not None and last is not None and start <= first and last < stop:
+                targets = [first - start + before, last - start + before]
             # The characters that each token stands for, and whether an answer may begin there.
             origin = np.full((before + len(tokens) + 1, 3), _OUTSIDE, np.int64)
             origin[before:-1, :2] = context.offsets[start:stop]
