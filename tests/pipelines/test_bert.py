@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from prolepsis.pipelines.bert import create_pipeline
-from prolepsis.plugins import names
 from prolepsis.text.tokenizers.encoding import encode
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
 
@@ -70,14 +69,16 @@ def test_a_run_writes_the_model_and_what_a_person_would_look_at(encoded: Any) ->
     assert not list((encoded.path / "checkpoints").rglob("*.safetensors"))
 
 
-@pytest.mark.parametrize("objective", names("prolepsis.pretraining_objectives"))
-def test_every_objective_is_a_word_in_the_parameters(encoded: Any, objective: str) -> None:
+# One of each kind: a pair of models, an encoder and a decoder, another question about pairs. What all of them
+# write is tested in text/bert/test_hugging_face.py.
+@pytest.mark.parametrize("objective", ["electra", "bart", "albert_sop"])
+def test_another_objective_is_a_word_in_the_parameters(encoded: Any, objective: str) -> None:
     encoded.run("bert", params={"bert": {"objective": {"plugin": objective}, "training": {"epochs": 1}}})
     metrics = encoded.load("bert_metrics")
     assert metrics["steps"] == 10
     assert 0 < metrics["validation_masked_loss"] < 2 * np.log(1000)
     assert 0 < metrics["model_flop_utilisation"] < 1
-    assert ("bits_per_byte" in metrics) == (objective not in ("mass", "bart", "t5"))
+    assert ("bits_per_byte" in metrics) == (objective != "bart")
     assert encoded.load("bert_model").encoder.config.hidden_size == 32
 
 
