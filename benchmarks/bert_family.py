@@ -156,6 +156,8 @@ def encoder_config(name: str, tokenizer: Tokenizer) -> BertConfig:
         num_hidden_layers=4,
         num_attention_heads=2,
         intermediate_size=512,
+        norm_first=True,
+        position_embedding_type="rotary",  # learned positions stay on the plateau of token frequencies
         max_position_embeddings=LENGTH,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
@@ -199,11 +201,16 @@ def settings(out: Path, name: str, steps_per_epoch: int) -> TrainingConfig:
         epochs=EPOCHS,
         batch_size=ROWS,
         optimizer=OptimizerConfig(
-            name="adamw", learning_rate=1e-3, eps=1e-6, weight_decay=0.01, exclude_norm_and_bias=True
+            name="muon",
+            learning_rate=1e-2,
+            adamw_learning_rate=3e-3,
+            weight_decay=0.01,
+            exclude_norm_and_bias=True,
         ),
         schedule=ScheduleConfig(name="linear", warmup_steps=EPOCHS * steps_per_epoch // 20),
         gradient_clip_norm=1.0,
         device="cpu",
+        precision="bf16",
         checkpoint_every_steps=100_000,
         checkpoint_directory=out / "checkpoints" / name,
         monitor="validation_loss",
