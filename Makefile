@@ -35,7 +35,7 @@ run: setup  ## Make the demo data, run everything, and print where the report is
 test: setup lint types  ## Lint, types, import contracts, the generated dvc.yaml, and the tests
 	lint-imports
 	kedro stages check
-	pytest -n 2 --dist loadgroup
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	ruff check

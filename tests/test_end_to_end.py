@@ -15,8 +15,6 @@ import yaml
 
 from support import ROOT, Project, copy_project
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 STAGES = {
     "demo_data-demo_text",
     "demo_data-demo_video",

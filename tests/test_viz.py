@@ -13,7 +13,7 @@ import pytest
 
 from support import Project
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.browser
 
 # What the page remembers of a visitor: here one who has closed the first-visit hints.
 _SEEN = """<script>localStorage.setItem("KedroViz", JSON.stringify(

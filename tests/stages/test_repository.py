@@ -6,9 +6,6 @@ from typing import Any
 
 import pytest
 
-# One worker makes the repository for all of them.
-pytestmark = pytest.mark.xdist_group("repository")
-
 
 def changed(repository: Any) -> set[str]:
     """The stages that DVC would run again for a reason of their own."""
