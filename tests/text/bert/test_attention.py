@@ -8,7 +8,7 @@ from prolepsis.text.bert.attention import (
     block_attention_mask,
     example_mask,
     flex_mask,
-    rotary_angles,
+    rotary_phases,
     rotate,
 )
 
@@ -96,7 +96,7 @@ def test_rotary_scores_depend_on_distances_alone() -> None:
 
     def score(query_position: int, key_position: int) -> float:
         turned = [
-            rotate(vector, *rotary_angles(torch.tensor([[position]]), size, 10_000.0))
+            rotate(vector, rotary_phases(torch.tensor([[position]]), size, 10_000.0))
             for vector, position in ((query, query_position), (key, key_position))
         ]
         return float((turned[0] * turned[1]).sum())
@@ -106,9 +106,14 @@ def test_rotary_scores_depend_on_distances_alone() -> None:
     assert score(0, 0) == pytest.approx(float((query * key).sum()), abs=1e-5)
 
 
-def test_rotary_angles_are_those_of_the_paper() -> None:
-    cosine, sine = rotary_angles(torch.tensor([[0, 5]]), 8, 10_000.0)
-    assert cosine.shape == sine.shape == (1, 1, 2, 4)
+def test_rotary_phases_are_those_of_the_paper() -> None:
+    phases = rotary_phases(torch.tensor([[0, 5]]), 8, 10_000.0)
+    assert phases.shape == (1, 1, 2, 4)
     angles = [5 * 10_000 ** (-2 * i / 8) for i in range(4)]
-    torch.testing.assert_close(sine[0, 0, 1], torch.tensor(angles).sin())
-    assert cosine[0, 0, 0].tolist() == [1.0] * 4
+    torch.testing.assert_close(
+        phases[0, 0, 1].angle().remainder(2 * torch.pi), torch.tensor(angles).remainder(2 * torch.pi)
+    )
+    assert phases[0, 0, 0].tolist() == [1.0] * 4
+    # Neighbours are a pair: at the first angle, one radian per position.
+    turned = rotate(torch.tensor([1.0, 0, 0, 0]), rotary_phases(torch.tensor([[1]]), 4, 10_000.0))
+    torch.testing.assert_close(turned.flatten(), torch.tensor([0.5403023, 0.8414710, 0, 0]))

@@ -216,6 +216,8 @@ SHAPES = {
     "BertForMaskedLM": {},
     "AlbertForPreTraining": {"embedding_size": 8, "num_hidden_groups": 1, "hidden_act": "gelu_new"},
     "AlbertForMaskedLM": {"embedding_size": 16, "num_hidden_layers": 4, "num_hidden_groups": 2},
+    "RoFormerForMaskedLM": {"position_embedding_type": "rotary"},
+    "RoFormerForMaskedLM, factorised": {"position_embedding_type": "rotary", "embedding_size": 8},
 }
 
 
@@ -224,6 +226,7 @@ def test_transformers_computes_the_other_shapes_alike(
     name: str, tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
 ) -> None:
     config = small_config.model_copy(update=SHAPES[name])
+    name = name.partition(",")[0]
     model = filled(BertForPretraining(config, with_sentence_pairs="PreTraining" in name))
     PretrainedBert.of(model, tokenizer).save(tmp_path / "ours")
     assert json.loads((tmp_path / "ours" / "config.json").read_text())["architectures"] == [name]
@@ -275,13 +278,22 @@ def test_transformers_finds_the_same_replaced_tokens(
         assert torch.equal(tensor, model.state_dict()[name]), name
 
 
-@pytest.mark.parametrize("name", names("prolepsis.pretraining_objectives"))
+@pytest.mark.parametrize(
+    ("name", "positions"),
+    [
+        (name, positions)
+        for name in names("prolepsis.pretraining_objectives")
+        for positions in ("absolute", "rotary")
+        if (name, positions) != ("electra", "rotary")  # transformers' ELECTRA has learned positions only
+    ],
+)
 def test_transformers_loads_the_encoder_of_every_objective(
-    name: str, tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
+    name: str, positions: str, tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
 ) -> None:
     plugin = load("prolepsis.pretraining_objectives", name)
     objective = plugin(plugin.Config(max_length=32), tokenizer)
-    config = small_config.model_copy(update={"vocab_size": small_config.vocab_size + 10})
+    changes = {"vocab_size": small_config.vocab_size + 10, "position_embedding_type": positions}
+    config = small_config.model_copy(update=changes)
     model = filled(objective.build_model(config, np.ones(5, np.int64)))
     PretrainedBert.of(model, tokenizer).save(tmp_path / name)
     theirs = transformers.AutoModel.from_pretrained(tmp_path / name).eval()
@@ -297,7 +309,8 @@ def test_transformers_loads_the_encoder_of_every_objective(
     "form",
     [
         {"norm_first": True},
-        {"position_embedding_type": "rotary"},
+        {"position_embedding_type": "rotary", "rotary_base": 500.0},
+        {"position_embedding_type": "rotary", "num_hidden_groups": 1},
         {"gated_feed_forward": True, "hidden_act": "silu"},
         {"num_hidden_groups": 1},
     ],

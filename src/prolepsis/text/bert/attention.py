@@ -74,21 +74,19 @@ class Attention(nn.Module):
         self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
         self.output = nn.Linear(hidden_size, hidden_size)
 
-    def forward(
-        self, hidden: Tensor, mask: AttentionMask | None, rotation: tuple[Tensor, Tensor] | None = None
-    ) -> Tensor:
+    def forward(self, hidden: Tensor, mask: AttentionMask | None, rotation: Tensor | None = None) -> Tensor:
         """Returns [rows, length, hidden_size].
 
         Args:
             mask: boolean, or what is added to the scores, broadcast to [rows, heads, length, length]; or a
                 `BlockMask`. None lets every token see its whole row.
-            rotation: of `rotary_angles`, for rotary positions.
+            rotation: of `rotary_phases`, for rotary positions.
         """
         rows, length, width = hidden.shape
         heads = self.query_key_value(hidden).view(rows, length, 3, self.num_heads, width // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4)
         if rotation is not None:
-            query, key = rotate(query, *rotation), rotate(key, *rotation)
+            query, key = rotate(query, rotation), rotate(key, rotation)
         return self.attend(query, key, value, mask)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: AttentionMask | None) -> Tensor:
@@ -110,8 +108,8 @@ class Attention(nn.Module):
         return bool(self.dropout_probability) or dtype == torch.bfloat16
 
 
-def rotary_angles(positions: Tensor, head_size: int, base: float) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of each position's angles, [rows, 1, length, head_size / 2] (Su et al. 2021, RoFormer).
+def rotary_phases(positions: Tensor, head_size: int, base: float) -> Tensor:
+    """Unit complex numbers at each position's angles, [rows, 1, length, head_size / 2] (Su et al. 2021).
 
     Args:
         positions: integers [rows, length].
@@ -119,14 +117,13 @@ def rotary_angles(positions: Tensor, head_size: int, base: float) -> tuple[Tenso
     """
     exponents = torch.arange(0, head_size, 2, device=positions.device, dtype=torch.float32) / head_size
     angles = positions[:, None, :, None] * base**-exponents
-    return angles.cos(), angles.sin()
+    return torch.polar(torch.ones_like(angles), angles)
 
 
-def rotate(heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turns each pair (number `i` of the first half, number `i` of the second) by its angle."""
-    first, second = heads.float().chunk(2, dim=-1)
-    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
-    return turned.to(heads.dtype)
+def rotate(heads: Tensor, phases: Tensor) -> Tensor:
+    """Turns each pair of neighbouring numbers, `2 i` and `2 i + 1`, by its angle, as RoFormer does."""
+    pairs = torch.view_as_complex(heads.float().reshape(*heads.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * phases).flatten(-2).to(heads.dtype)
 
 
 def _like(query: Tensor, mask: Tensor | None) -> Tensor | None:

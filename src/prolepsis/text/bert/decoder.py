@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prolepsis.text.bert.attention import Attention, rotary_angles
+from prolepsis.text.bert.attention import Attention, rotary_phases
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.dropout import Dropout
 from prolepsis.text.bert.heads import log_frequencies
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
             hidden = self.projection(hidden)
         rotation = None
         if config.position_embedding_type == "rotary":
-            rotation = rotary_angles(positions, config.head_size, config.rotary_base)
+            rotation = rotary_phases(positions, config.head_size, config.rotary_base)
         for layer in self.layers:
             hidden = layer(hidden, source, masks, rotation)
         return hidden if self.final_norm is None else self.final_norm(hidden)
@@ -92,7 +92,7 @@ class DecoderLayer(nn.Module):
         hidden: Tensor,
         source: Tensor,
         masks: tuple[Tensor, Tensor],
-        rotation: tuple[Tensor, Tensor] | None,
+        rotation: Tensor | None,
     ) -> Tensor:
         own_mask, source_mask = masks
         if self.norm_first:

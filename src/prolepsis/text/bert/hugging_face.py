@@ -1,8 +1,8 @@
 """Pretrained encoders as Hugging Face folders, written and read.
 
 `transformers.AutoModel.from_pretrained(folder)` and `AutoTokenizer.from_pretrained(folder)` load what is
-written here and give the same numbers, where transformers has a model of that shape: BERT, ALBERT, ELECTRA.
-A folder that transformers wrote of one of these loads here. Weights are read from safetensors only.
+written here and give the same numbers, where transformers has a model of that shape: BERT, ALBERT, ELECTRA,
+RoFormer. A folder that transformers wrote of one of these loads here. Weights are read from safetensors only.
 """
 
 import json
@@ -21,10 +21,12 @@ from torch import Tensor
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import atomic_directory, read_json, write_json
 from prolepsis.plugins import describe_validation_error
+from prolepsis.text.bert.attention import rotary_phases
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.heads import BertForPretraining
 from prolepsis.text.bert.layouts import (
     LAYOUTS,
+    ROFORMER,
     Layout,
     architecture,
     config_for_transformers,
@@ -54,6 +56,7 @@ _IGNORED = (
     "predictions.decoder.",
     ".embeddings.position_ids",
     ".embeddings.token_type_ids",
+    ".encoder.embed_positions.",
     "classifier.",
 )
 
@@ -118,7 +121,8 @@ class PretrainedBert:
         }
         with atomic_directory(directory) as temporary:
             write_json(temporary / _CONFIG, config)
-            save_file(to_transformers(self.weights, layout), temporary / _WEIGHTS, _FORMAT)
+            weights = to_transformers(self.weights, layout) | _position_tables(self.config, layout)
+            save_file(weights, temporary / _WEIGHTS, _FORMAT)
             _write_tokenizer(temporary, self.tokenizer, self.config)
             write_json(
                 temporary / _METADATA,
@@ -216,6 +220,15 @@ def from_transformers(
             remedy=f"{_CONFIG} and {_WEIGHTS} must come from the same model.",
         )
     return weights
+
+
+def _position_tables(config: BertConfig, layout: Layout) -> dict[str, Tensor]:
+    """RoFormer's sines and cosines, which transformers expects among the weights and never trains."""
+    if layout is not ROFORMER:
+        return {}
+    positions = torch.arange(config.max_position_embeddings)[None]
+    phases = rotary_phases(positions, config.head_size, config.rotary_base)[0, 0]
+    return {"roformer.encoder.embed_positions.weight": torch.cat([phases.imag, phases.real], dim=-1)}
 
 
 def _without_incomplete_heads(

@@ -1,4 +1,4 @@
-"""How transformers names the tensors of BERT, ALBERT and ELECTRA, and what it must find in `config.json`."""
+"""How transformers names the tensors of BERT and its relatives, and what it must find in `config.json`."""
 
 import re
 from collections.abc import Mapping
@@ -132,6 +132,27 @@ ELECTRA = Layout(
     fixed={**_NO_DECODER, "tie_word_embeddings": True, "position_embedding_type": "absolute"},
     defaults={"embedding_size": 128},
 )
+_ROTARY_BASE = 10_000.0
+ROFORMER = Layout(
+    model_type="roformer",
+    outer={
+        **_embeddings("roformer"),
+        "encoder.projection": "roformer.embeddings_project",
+        "masked_tokens": "cls.predictions",
+        "masked_tokens.transform": "cls.predictions.transform.dense",
+        "masked_tokens.norm": "cls.predictions.transform.LayerNorm",
+    },
+    layer="roformer.encoder.layer.{}",
+    inner=_BERT_INNER,
+    query_key_value=_BERT_ATTENTION,
+    fixed={**_NO_DECODER, "tie_word_embeddings": True, "rotary_value": False},
+    defaults={
+        "vocab_size": 50_000,
+        "max_position_embeddings": 1536,
+        "position_embedding_type": "rotary",
+        "rotary_base": _ROTARY_BASE,
+    },
+)
 OWN = Layout(
     model_type="prolepsis",
     outer={},
@@ -141,16 +162,19 @@ OWN = Layout(
     fixed={},
     defaults={},
 )
-"""For what transformers cannot compute: pre-norm, rotary positions, gates."""
+"""For what transformers cannot compute: pre-norm, gates, rotary positions in a model of shared layers."""
 
-LAYOUTS = {layout.model_type: layout for layout in (BERT, ALBERT, ELECTRA, OWN)}
+LAYOUTS = {layout.model_type: layout for layout in (BERT, ALBERT, ELECTRA, ROFORMER, OWN)}
 
 
 def layout_of(config: BertConfig, *, is_discriminator: bool) -> Layout:
     """The layout by which transformers computes what a model of this shape does."""
     other_form = config.norm_first or config.gated_feed_forward or config.hidden_act == "silu"
-    if other_form or config.position_embedding_type == "rotary":
+    if other_form:
         return OWN
+    if config.position_embedding_type == "rotary":
+        is_own = is_discriminator or config.num_hidden_groups or config.rotary_base != _ROTARY_BASE
+        return OWN if is_own or config.embedding_size == config.hidden_size else ROFORMER
     if is_discriminator:
         # Its generator may share the embeddings of a factorised model only by a projection of equal sizes.
         is_own = config.num_hidden_groups or config.embedding_size == config.hidden_size
@@ -166,8 +190,8 @@ def architecture(layout: Layout, modules: set[str]) -> str:
         return "BertEncoder"
     if layout is ELECTRA:
         return "ElectraForPreTraining"
-    name = {"bert": "Bert", "albert": "Albert"}[layout.model_type]
-    if "sentence_pairs" in modules:
+    name = {"bert": "Bert", "albert": "Albert", "roformer": "RoFormer"}[layout.model_type]
+    if "sentence_pairs" in modules and layout is not ROFORMER:
         return f"{name}ForPreTraining"
     return f"{name}ForMaskedLM" if "masked_tokens" in modules else f"{name}Model"
 
@@ -183,7 +207,7 @@ def config_for_transformers(layout: Layout, config: BertConfig) -> dict[str, Any
         values["num_hidden_groups"] = config.num_layer_groups
     else:
         del values["num_hidden_groups"]
-    if layout is ELECTRA:
+    if layout in (ELECTRA, ROFORMER):
         values["embedding_size"] = config.embedding_width
     if layout is BERT:
         del values["embedding_size"]
@@ -194,7 +218,7 @@ def config_from_transformers(layout: Layout, stored: Mapping[str, Any]) -> BertC
     """The reverse of `config_for_transformers`; raises pydantic's ValidationError."""
     stored = {**layout.defaults, **stored}
     values = {name: stored[name] for name in BertConfig.model_fields if name in stored}
-    if layout is ELECTRA and values["embedding_size"] == values.get("hidden_size"):
+    if layout in (ELECTRA, ROFORMER) and values.get("embedding_size") == values.get("hidden_size"):
         values["embedding_size"] = None
     if layout is ALBERT and values["num_hidden_groups"] == values.get("num_hidden_layers"):
         values["num_hidden_groups"] = None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prolepsis.text.bert.attention import Attention, AttentionMask, example_mask, rotary_angles
+from prolepsis.text.bert.attention import Attention, AttentionMask, example_mask, rotary_phases
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.dropout import Dropout
 
@@ -84,7 +84,7 @@ class BertEncoder(nn.Module):
             hidden = self.projection(hidden)
         rotation = None
         if config.position_embedding_type == "rotary":
-            rotation = rotary_angles(positions, config.head_size, config.rotary_base)
+            rotation = rotary_phases(positions, config.head_size, config.rotary_base)
         repeats = config.num_hidden_layers // config.num_layer_groups
         for layer in self.layers:
             for _ in range(repeats):
@@ -112,9 +112,7 @@ class EncoderLayer(nn.Module):
         self.output_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.dropout = Dropout(config.hidden_dropout_prob)
 
-    def forward(
-        self, hidden: Tensor, mask: AttentionMask | None, rotation: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
+    def forward(self, hidden: Tensor, mask: AttentionMask | None, rotation: Tensor | None) -> Tensor:
         output: Tensor
         if self.norm_first:
             hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), mask, rotation))
