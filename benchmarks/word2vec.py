@@ -13,7 +13,8 @@ written. With more than one thread, this project also trains with one, in the sa
 wall times is told: what other processes leave of a CPU shows in the CPU seconds per second beside it.
 
 Peak memory is that of the whole process with all that it imports (Linux). `--memory` tells that of
-`train_word_vectors`, which besides counts the words, writes a checkpoint for each epoch and exports vectors.
+`train_word_vectors` too, which besides counts the words and writes a checkpoint for each epoch, and that of
+the same process when it has also exported the vectors.
 """
 
 import argparse
@@ -341,12 +342,13 @@ def compare_memory(task: Task) -> None:
     print(f"{task.form:15} prolepsis          {worker.ask('memory'):4,.0f} MiB")
     worker.close()
     command = [sys.executable, __file__, "--library", task.form, str(task.folder), str(task.threads)]
-    peak = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    print(f"{task.form:15} train_word_vectors {float(peak):4,.0f} MiB", flush=True)
+    peaks = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    for stage, peak in zip(("train_word_vectors", "and export"), peaks, strict=True):
+        print(f"{task.form:15} {stage:18} {float(peak):4,.0f} MiB", flush=True)
 
 
 def train_by_the_library(form: str, folder: Path, threads: int) -> None:
-    """`train_word_vectors` as a user calls it, on the CPU; prints the peak memory of it all."""
+    """`train_word_vectors` as a user calls it, on the CPU; prints the peak memory of it, and with export."""
     from prolepsis.text.token_shards import TokenShards
     from prolepsis.text.word2vec.training import train_word_vectors
 
@@ -362,6 +364,7 @@ def train_by_the_library(form: str, folder: Path, threads: int) -> None:
     changes = {"threads": threads, "epochs": 1, "device": "cpu", "checkpoint_directory": folder / "run"}
     config = task.config.model_copy(update=changes)
     trained = train_word_vectors(Words(), TokenShards.open(folder / "tokens"), config)  # type: ignore[arg-type]
+    print(peak_memory())
     trained.vectors.save(folder / "vectors")
     shutil.rmtree(folder / "run")
     print(peak_memory())

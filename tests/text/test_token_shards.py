@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,7 @@ def test_what_was_written_is_read_whatever_the_shards(
     assert split.num_tokens == sum(map(len, documents))
     assert split.offsets.tolist() == np.cumsum([0, *map(len, documents)]).tolist()
     assert split.document_ids == [f"train-{i}" for i in range(len(documents))]
+    assert split.languages == [name for written in batches for name in written.languages]
     for i, document in enumerate(documents):
         assert split.document(i).tolist() == document
         assert split.sentence_starts(i).tolist() == list(range(0, len(document), 2))
@@ -87,14 +89,9 @@ def test_splits_are_kept_apart_in_their_order(tmp_path: Path) -> None:
     assert [shards.split("train").document(i).tolist() for i in range(3)] == [[1, 2], [3], [4]]
     assert shards.split("train").languages == [None, "en", None]
     assert shards.split("val").document(0).tolist() == [9]
-    names = [
-        "meta.json",
-        "train-00000.parquet",
-        "train-00000.tokens",
-        "val-00000.parquet",
-        "val-00000.tokens",
-    ]
-    assert sorted(path.name for path in (tmp_path / "tokens").iterdir()) == names
+    kinds = ("tokens", "offsets", "languages", "parquet")
+    names = {f"{split}-00000.{kind}" for split in ("train", "val") for kind in kinds}
+    assert {path.name for path in (tmp_path / "tokens").iterdir()} == {"meta.json", *names}
 
 
 @pytest.mark.parametrize(
@@ -125,17 +122,44 @@ def test_a_document_number_outside_the_split_is_refused(tmp_path: Path) -> None:
             split.document(number)
 
 
+def test_offsets_are_a_read_only_view_of_a_flat_file(tmp_path: Path) -> None:
+    split = written(tmp_path / "tokens", batch([[1, 2, 3], []]), batch([[4]])).split("train")
+    raw = (tmp_path / "tokens" / "train-00000.offsets").read_bytes()
+    assert raw == np.array([0, 3, 3, 4], "<i8").tobytes()
+    assert split.shards[0].offsets.tolist() == [0, 3, 3, 4]
+    assert isinstance(split.shards[0].offsets.base, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        split.shards[0].offsets[0] = 5
+
+
+def test_languages_are_codes_that_each_shard_numbers_for_itself(tmp_path: Path) -> None:
+    def of(*languages: str | None, first: int) -> TokenizedPart:
+        return part(replace(batch([[1]] * len(languages), first=first), languages=languages))
+
+    parts = [of("fr", None, "fr", first=0), of("en", "fr", first=3), of(None, first=5)]
+    write_token_shards(tmp_path / "tokens", stream(*parts))
+    split = TokenShards.open(tmp_path / "tokens").split("train")
+    raw = (tmp_path / "tokens" / "train-00000.languages").read_bytes()
+    assert raw == np.array([0, 1, 0], "<u4").tobytes()
+    assert [shard.language_names for shard in split.shards] == [["fr", None], ["en", "fr"], [None]]
+    assert split.language_names == [None, "en", "fr"]
+    assert split.language_codes.tolist() == [2, 0, 2, 1, 2, 0]
+    assert split.languages == ["fr", None, "fr", "en", "fr", None]
+
+
+def test_a_shard_without_a_document_or_without_a_token_is_read(tmp_path: Path) -> None:
+    shards = written(tmp_path / "tokens", batch([]), batch([[], []], "val"))
+    assert shards.split("train").num_documents == 0 and shards.split("train").languages == []
+    assert shards.split("train").offsets.tolist() == [0]
+    assert shards.split("val").document(1).tolist() == []
+    assert shards.split("val").offsets.tolist() == [0, 0, 0]
+
+
 def test_the_index_is_plain_parquet(tmp_path: Path) -> None:
     written(tmp_path / "tokens", batch([[1, 2, 3], [4]]))
     index = pl.read_parquet(tmp_path / "tokens" / "train-00000.parquet")
-    assert index.schema == {
-        "id": pl.String,
-        "language": pl.String,
-        "offset": pl.Int64,
-        "length": pl.Int64,
-        "sentence_starts": pl.List(pl.Int32),
-    }
-    assert index.rows() == [("train-0", None, 0, 3, [0, 2]), ("train-1", "en", 3, 1, [0])]
+    assert index.schema == {"id": pl.String, "sentence_starts": pl.List(pl.Int32)}
+    assert index.rows() == [("train-0", [0, 2]), ("train-1", [0])]
 
 
 def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:
@@ -158,27 +182,32 @@ def test_a_split_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Pat
         written(tmp_path / "tokens", batch([[1]])).split("val")
 
 
-@pytest.mark.parametrize("file", ["train-00000.tokens", "train-00000.parquet"])
-def test_a_truncated_file_is_refused_when_the_folder_is_opened(tmp_path: Path, file: str) -> None:
+each_file = pytest.mark.parametrize("kind", ["tokens", "offsets", "languages", "parquet"])
+
+
+@each_file
+def test_a_truncated_file_is_refused_when_the_folder_is_opened(tmp_path: Path, kind: str) -> None:
     written(tmp_path / "tokens", batch([[1, 2, 3]]))
-    path = tmp_path / "tokens" / file
+    path = tmp_path / "tokens" / f"train-00000.{kind}"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ProlepsisError, match="truncated") as caught:
         TokenShards.open(tmp_path / "tokens")
-    assert file in str(caught.value)
+    assert path.name in str(caught.value)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+@each_file
+def test_a_missing_file_is_refused(tmp_path: Path, kind: str) -> None:
     written(tmp_path / "tokens", batch([[1, 2, 3]]))
-    (tmp_path / "tokens" / "train-00000.tokens").unlink()
+    (tmp_path / "tokens" / f"train-00000.{kind}").unlink()
     with pytest.raises(ProlepsisError, match="missing"):
         TokenShards.open(tmp_path / "tokens")
 
 
-def test_a_changed_byte_is_found_by_verifying(tmp_path: Path) -> None:
+@each_file
+def test_a_changed_byte_is_found_by_verifying(tmp_path: Path, kind: str) -> None:
     shards = written(tmp_path / "tokens", batch([[1, 2, 3]]))
     shards.verify()
-    path = tmp_path / "tokens" / "train-00000.tokens"
+    path = tmp_path / "tokens" / f"train-00000.{kind}"
     path.write_bytes(b"\x07" + path.read_bytes()[1:])
     with pytest.raises(ProlepsisError, match="changed after it was written"):
         TokenShards.open(tmp_path / "tokens").verify()

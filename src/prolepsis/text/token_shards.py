@@ -1,14 +1,21 @@
 """Token shards: every document of a corpus as ids in a few flat files that are read by memory mapping.
 
-A folder holds, for each split,
+A folder holds, for each split, flat little-endian files
 
-* `train-00000.tokens`: ids one after the other, little-endian, uint16 up to a vocabulary of 65,536 and
-  uint32 above;
-* `train-00000.parquet`: one row for each document: `id`, `language`, `offset` and `length` in tokens of this
-  shard, and `sentence_starts`, the positions inside the document where sentences begin;
+* `train-00000.tokens`: ids one after the other, uint16 up to a vocabulary of 65,536 and uint32 above;
+* `train-00000.offsets`: int64, where each document begins in these, and at last where the last one ends;
+* `train-00000.languages`: uint32, each document's place in the shard's list of `language_names`;
 
-and `meta.json` with what made it: vocabulary size, the tokenizer's hash and special ids, counts, and each
-file's size and SHA-256. Documents carry no special tokens: a training recipe adds what it asks for.
+further
+
+* `train-00000.parquet`: one row for each document: its `id`, and `sentence_starts`, the positions inside the
+  document where sentences begin;
+
+and `meta.json` with what made it: vocabulary size, the tokenizer's hash and special ids, counts, names of
+languages (null where unknown), and each file's size and SHA-256. Documents carry no special tokens: a
+training recipe adds what it asks for.
+
+What every training reads is in the flat files, so that one which asks for no more never loads Arrow.
 
     >>> shards = TokenShards.open(Path("data/05_model_input/tokens/byte_bpe"))    # doctest: +SKIP
     >>> train = shards.split("train")                                             # doctest: +SKIP
@@ -25,8 +32,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
@@ -34,21 +39,14 @@ from prolepsis.files import atomic_directory, fingerprint, read_json, sha256_fil
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 META_FILE = "meta.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 _PART_FILE = "part.json"
-
-_INDEX_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("language", pa.string()),
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("length", pa.int64(), nullable=False),
-        pa.field("sentence_starts", pa.list_(pa.int32()), nullable=False),
-    ]
-)
+_FILES = ("tokens", "offsets", "languages", "index")  # of each shard, by their names in `meta.json`
+_OFFSET, _LANGUAGE = np.dtype("<i8"), np.dtype("<u4")
 
 
 @dataclass(frozen=True)
@@ -179,18 +177,70 @@ def token_dtype(vocabulary_size: int) -> np.dtype[Any]:
     return np.dtype("<u2") if vocabulary_size <= 1 << 16 else np.dtype("<u4")
 
 
+class _FlatFile:
+    """Numbers of one type on their way to a file."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+        self._path = path
+        self._dtype = dtype
+        self._file: BinaryIO = path.open("wb")
+        self._digest = hashlib.sha256()
+
+    def write(self, numbers: NDArray[np.integer[Any]]) -> None:
+        content = numbers.astype(self._dtype).tobytes()
+        self._file.write(content)
+        self._digest.update(content)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def describe(self) -> dict[str, Any]:
+        return _describe_file(self._path, self._digest.hexdigest())
+
+
+class _IndexFile:
+    """Names and sentences on their way to Parquet."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._path = path
+        self._schema = pa.schema(
+            [
+                pa.field("id", pa.string(), nullable=False),
+                pa.field("sentence_starts", pa.list_(pa.int32()), nullable=False),
+            ]
+        )
+        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+
+    def write(self, ids: Sequence[str], sentence_starts: Sequence[NDArray[np.int32]]) -> None:
+        import pyarrow as pa
+
+        # Arrow's list offsets: 0, then where each list ends.
+        ends = np.cumsum([0, *map(len, sentence_starts)], dtype=np.int32)
+        lists = pa.ListArray.from_arrays(ends, np.concatenate(sentence_starts))
+        self._writer.write_table(pa.table([pa.array(ids, pa.string()), lists], schema=self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def describe(self) -> dict[str, Any]:
+        return _describe_file(self._path, sha256_file(self._path))
+
+
 class _ShardWriter:
-    """Writes the two files of one shard."""
+    """Writes the files of one shard."""
 
     def __init__(self, directory: Path, name: str, vocabulary_size: int) -> None:
-        self._tokens_path = directory / f"{name}.tokens"
-        self._index_path = directory / f"{name}.parquet"
         self._name = name
-        self._dtype = token_dtype(vocabulary_size)
         self._vocabulary_size = vocabulary_size
-        self._file: BinaryIO = self._tokens_path.open("wb")
-        self._index = pq.ParquetWriter(self._index_path, _INDEX_SCHEMA, compression="zstd")
-        self._digest = hashlib.sha256()
+        self._tokens = _FlatFile(directory / f"{name}.tokens", token_dtype(vocabulary_size))
+        self._offsets = _FlatFile(directory / f"{name}.offsets", _OFFSET)
+        self._offsets.write(np.zeros(1, np.int64))
+        self._languages = _FlatFile(directory / f"{name}.languages", _LANGUAGE)
+        self._language_codes: dict[str | None, int] = {}
+        self._index = _IndexFile(directory / f"{name}.parquet")
         self._num_documents = 0
         self._num_sentences = 0
         self._largest_id = -1
@@ -201,26 +251,14 @@ class _ShardWriter:
         """Appends documents."""
         if not batch.ids:
             return
-        lengths = np.fromiter((len(document) for document in batch.tokens), dtype=np.int64)
         flat = np.concatenate(batch.tokens)
         if len(flat):
             self._check_ids(flat)
-        content = flat.astype(self._dtype).tobytes()
-        self._file.write(content)
-        self._digest.update(content)
+        self._tokens.write(flat)
+        self._offsets.write(self.num_tokens + np.cumsum([len(document) for document in batch.tokens]))
+        self._languages.write(np.array([self._code(name) for name in batch.languages]))
         starts = [np.asarray(positions, dtype=np.int32) for positions in batch.sentence_starts]
-        self._index.write_table(
-            pa.table(
-                [
-                    pa.array(batch.ids, pa.string()),
-                    pa.array(batch.languages, pa.string()),
-                    self.num_tokens + np.cumsum(lengths) - lengths,
-                    lengths,
-                    pa.ListArray.from_arrays(_ends(starts), np.concatenate(starts)),
-                ],
-                schema=_INDEX_SCHEMA,
-            )
-        )
+        self._index.write(batch.ids, starts)
         self.num_tokens += len(flat)
         self._num_documents += len(batch.ids)
         self._num_sentences += sum(map(len, starts))
@@ -228,8 +266,8 @@ class _ShardWriter:
             self._num_bytes = None if batch.num_bytes is None else self._num_bytes + batch.num_bytes
 
     def close(self) -> None:
-        self._file.close()
-        self._index.close()
+        for file in (self._tokens, self._offsets, self._languages, self._index):
+            file.close()
 
     def describe(self) -> dict[str, Any]:
         """What `meta.json` says of the shard, once it is closed."""
@@ -240,9 +278,15 @@ class _ShardWriter:
             "num_sentences": self._num_sentences,
             "num_bytes": self._num_bytes,
             "largest_id": self._largest_id,
-            "tokens": _describe_file(self._tokens_path, self._digest.hexdigest()),
-            "index": _describe_file(self._index_path, sha256_file(self._index_path)),
+            "language_names": list(self._language_codes),
+            "tokens": self._tokens.describe(),
+            "offsets": self._offsets.describe(),
+            "languages": self._languages.describe(),
+            "index": self._index.describe(),
         }
+
+    def _code(self, language: str | None) -> int:
+        return self._language_codes.setdefault(language, len(self._language_codes))
 
     def _check_ids(self, flat: NDArray[np.integer[Any]]) -> None:
         smallest, largest = int(flat.min()), int(flat.max())
@@ -254,11 +298,6 @@ class _ShardWriter:
                 remedy="Encode with the tokenizer whose vocabulary size and hash are given.",
             )
         self._largest_id = max(self._largest_id, largest)
-
-
-def _ends(lists: Sequence[NDArray[Any]]) -> NDArray[np.int32]:
-    """Arrow's list offsets: 0, then where each list ends."""
-    return np.cumsum([0, *(len(values) for values in lists)], dtype=np.int32)
 
 
 def _describe_file(path: Path, sha256: str) -> dict[str, Any]:
@@ -284,16 +323,23 @@ class TokenShard:
     @cached_property
     def tokens(self) -> NDArray[Any]:
         """All ids of the shard, memory-mapped and read-only."""
-        if self.num_tokens == 0:  # an empty file cannot be mapped
-            return np.empty(0, dtype=self.dtype)
-        return np.memmap(self.tokens_path, dtype=self.dtype, mode="r")
+        return _mapped(self.tokens_path, self.dtype)
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
-        """Where each document begins in `tokens`, and the last ends: int64 `[num_documents + 1]`."""
-        # Not `to_numpy`, which imports pandas.
-        lengths = [np.from_dlpack(part) for part in self._column("length").chunks]
-        return np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]), dtype=np.int64)
+        """Where each document begins in `tokens`, and the last ends: int64 `[num_documents + 1]`, mapped."""
+        # A plain view, whose numbers are taken out faster than a memmap's.
+        return _mapped(self._path("offsets"), _OFFSET).view(np.ndarray)
+
+    @property
+    def language_names(self) -> list[str | None]:
+        """The languages of the shard's documents, None for those where it is unknown."""
+        return list(self.description["language_names"])
+
+    @cached_property
+    def language_codes(self) -> NDArray[np.uint32]:
+        """Each document's place in `language_names`: uint32 `[num_documents]`, mapped."""
+        return _mapped(self._path("languages"), _LANGUAGE).view(np.ndarray)
 
     @cached_property
     def sentence_lists(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -308,20 +354,21 @@ class TokenShard:
         """The index table, or some of its columns."""
         import polars as pl
 
-        return pl.read_parquet(self.index_path, columns=columns)
-
-    def _column(self, name: str) -> pa.ChunkedArray:
-        # Without polars and threads, which would take 50 MiB more for what every training reads.
-        with pq.ParquetFile(self.index_path) as file:
-            return file.read(columns=[name], use_threads=False)[name]
+        return pl.read_parquet(self._path("index"), columns=columns)
 
     @property
     def tokens_path(self) -> Path:
-        return self.directory / str(self.description["tokens"]["file"])
+        return self._path("tokens")
 
-    @property
-    def index_path(self) -> Path:
-        return self.directory / str(self.description["index"]["file"])
+    def _path(self, file: str) -> Path:
+        return self.directory / str(self.description[file]["file"])
+
+
+def _mapped(path: Path, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A file's numbers, read-only and in memory only where they are looked at."""
+    if path.stat().st_size == 0:  # an empty file cannot be mapped
+        return np.empty(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r")
 
 
 @dataclass(frozen=True)
@@ -359,17 +406,34 @@ class TokenSplit:
         return [name for shard in self.shards for name in shard.index(["id"])["id"].to_list()]
 
     @cached_property
+    def language_names(self) -> list[str | None]:
+        """The languages of the documents in the order of their names, None for those where it is unknown."""
+        return sorted({name for shard in self.shards for name in shard.language_names}, key=str)
+
+    @cached_property
+    def language_codes(self) -> NDArray[np.uint32]:
+        """The place of each document's language in `language_names`: uint32 `[num_documents]`."""
+        place = {name: number for number, name in enumerate(self.language_names)}
+        parts = [
+            np.array([place[name] for name in shard.language_names], np.uint32)[shard.language_codes]
+            for shard in self.shards
+        ]
+        return np.concatenate(parts)
+
+    @property
     def languages(self) -> list[str | None]:
         """Languages of all documents, None where unknown."""
-        return [name for shard in self.shards for name in shard._column("language").to_pylist()]
+        return [self.language_names[code] for code in self.language_codes.tolist()]
 
     def document(self, number: int) -> NDArray[Any]:
         """The ids of a document: a read-only view of the file, uint16 or uint32."""
         shard, row = self._locate(number)
         return shard.tokens[shard.offsets[row] : shard.offsets[row + 1]]
 
-    def lists(self) -> pa.ChunkedArray:
+    def lists(self) -> "pa.ChunkedArray":
         """All documents as an Arrow column of lists of ids, a chunk for each shard, without copying them."""
+        import pyarrow as pa
+
         item = pa.from_numpy_dtype(self.shards[0].dtype)
         chunks = [
             pa.LargeListArray.from_arrays(pa.array(shard.offsets), pa.array(shard.tokens, item))
@@ -540,8 +604,7 @@ class TokenShards:
     def _files(self) -> Iterator[dict[str, Any]]:
         for entries in self.meta["splits"].values():
             for entry in entries:
-                yield entry["tokens"]
-                yield entry["index"]
+                yield from (entry[file] for file in _FILES)
 
     def _check_sizes(self) -> None:
         for entry in self._files():

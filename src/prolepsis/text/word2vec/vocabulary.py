@@ -84,16 +84,14 @@ def _count_by_language(
     split: "TokenSplit", vocabulary_size: int
 ) -> tuple[list[str | None], NDArray[np.int64]]:
     """The languages of the documents, and how often each token is in each, int64 `[L, vocabulary_size]`."""
-    names = sorted(set(split.languages), key=str)
-    number_of = {name: number for number, name in enumerate(names)}
-    numbers = np.array([number_of[name] for name in split.languages], dtype=np.int64)
+    names, codes = split.language_names, split.language_codes.astype(np.int64)
     counts = np.zeros((len(names), vocabulary_size), dtype=np.int64)
     cells_of_all = counts.reshape(-1)
     document = 0
     blocks = Blocks(split, _COUNTED_AT_ONCE)
     for block in track((blocks[i] for i in range(len(blocks))), "Counting tokens", len(blocks), "blocks"):
         lengths = np.diff(block.offsets)
-        languages = np.repeat(numbers[document : document + len(lengths)], lengths)
+        languages = np.repeat(codes[document : document + len(lengths)], lengths)
         cells = languages * vocabulary_size + block.tokens
         np.add.at(cells_of_all, cells, 1)
         document += len(lengths)
