@@ -363,7 +363,7 @@ def train_by_the_library(form: str, folder: Path, threads: int) -> None:
     task = Task(form, folder, 0, threads)
     changes = {"threads": threads, "epochs": 1, "device": "cpu", "checkpoint_directory": folder / "run"}
     config = task.config.model_copy(update=changes)
-    trained = train_word_vectors(Words(), TokenShards.open(folder / "tokens"), config)  # type: ignore[arg-type]
+    trained = train_word_vectors(Words(), TokenShards.open(folder / "tokens"), config)
     print(peak_memory())
     trained.vectors.save(folder / "vectors")
     shutil.rmtree(folder / "run")

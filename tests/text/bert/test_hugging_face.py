@@ -212,21 +212,20 @@ def test_a_model_without_the_heads_says_which_it_has(folder: Path) -> None:
         load_hugging_face(folder)
 
 
-SHAPES = {
-    "BertForMaskedLM": {},
-    "AlbertForPreTraining": {"embedding_size": 8, "num_hidden_groups": 1, "hidden_act": "gelu_new"},
-    "AlbertForMaskedLM": {"embedding_size": 16, "num_hidden_layers": 4, "num_hidden_groups": 2},
-    "RoFormerForMaskedLM": {"position_embedding_type": "rotary"},
-    "RoFormerForMaskedLM, factorised": {"position_embedding_type": "rotary", "embedding_size": 8},
-}
+SHAPES: list[tuple[str, dict[str, object]]] = [
+    ("BertForMaskedLM", {}),
+    ("AlbertForPreTraining", {"embedding_size": 8, "num_hidden_groups": 1, "hidden_act": "gelu_new"}),
+    ("AlbertForMaskedLM", {"embedding_size": 16, "num_hidden_layers": 4, "num_hidden_groups": 2}),
+    ("RoFormerForMaskedLM", {"position_embedding_type": "rotary"}),
+    ("RoFormerForMaskedLM", {"position_embedding_type": "rotary", "embedding_size": 8}),
+]
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("name", "form"), SHAPES)
 def test_transformers_computes_the_other_shapes_alike(
-    name: str, tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
+    name: str, form: dict[str, object], tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
 ) -> None:
-    config = small_config.model_copy(update=SHAPES[name])
-    name = name.partition(",")[0]
+    config = small_config.model_copy(update=form)
     model = filled(BertForPretraining(config, with_sentence_pairs="PreTraining" in name))
     PretrainedBert.of(model, tokenizer).save(tmp_path / "ours")
     assert json.loads((tmp_path / "ours" / "config.json").read_text())["architectures"] == [name]
@@ -248,6 +247,24 @@ def test_transformers_computes_the_other_shapes_alike(
         torch.testing.assert_close(whole.masked_logits(hidden), logits, rtol=1e-5, atol=1e-5)
         if whole.sentence_pairs is not None:
             torch.testing.assert_close(whole.sentence_pairs(hidden[:, 0]), expected.sop_logits)
+
+
+def test_a_roformer_that_transformers_made_is_computed_alike(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
+    config = transformers.RoFormerConfig(vocab_size=tokenizer.vocabulary_size, **sizes)
+    theirs = filled(transformers.RoFormerForMaskedLM(config))
+    with torch.no_grad():  # no parameter: its table of angles stays
+        position_table = theirs.roformer.encoder.embed_positions
+        position_table.weight.copy_(position_table.create_weight())
+    theirs.save_pretrained(tmp_path)
+    assert "position_embedding_type" not in json.loads((tmp_path / "config.json").read_text())
+    ours = load_hugging_face(tmp_path)
+    tokens = torch.randint(0, tokenizer.vocabulary_size, (2, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        hidden = ours.encoder(tokens, torch.zeros_like(tokens), torch.arange(9).expand(2, 9))
+        expected = theirs(input_ids=tokens).logits
+    assert float(expected.std()) > 0.1
+    torch.testing.assert_close(ours.masked_logits(hidden), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("embedding_size", [None, 8])

@@ -29,5 +29,5 @@ if __name__ == "__main__":
     config = Word2VecConfig(**json.loads(values), checkpoint_directory=Path(checkpoints))
     shards = TokenShards.open(Path(tokens))
     names = Names(shards.tokenizer_hash, shards.vocabulary_size)
-    train_word_vectors(names, shards, config)  # type: ignore[arg-type]
+    train_word_vectors(names, shards, config)
     sys.stdout.write(" ".join(name for name in sys.modules if "." not in name))

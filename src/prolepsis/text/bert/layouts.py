@@ -71,15 +71,18 @@ _BERT_INNER = {
     "feed_forward.contract": "output.dense",
     "output_norm": "output.LayerNorm",
 }
+_BERT_MASKED_TOKENS = {
+    "masked_tokens": "cls.predictions",
+    "masked_tokens.transform": "cls.predictions.transform.dense",
+    "masked_tokens.norm": "cls.predictions.transform.LayerNorm",
+}
 _BERT_ATTENTION = ("attention.self.query", "attention.self.key", "attention.self.value")
 
 BERT = Layout(
     model_type="bert",
     outer={
         **_embeddings("bert"),
-        "masked_tokens": "cls.predictions",
-        "masked_tokens.transform": "cls.predictions.transform.dense",
-        "masked_tokens.norm": "cls.predictions.transform.LayerNorm",
+        **_BERT_MASKED_TOKENS,
         "sentence_pairs.pooler": "bert.pooler.dense",
         "sentence_pairs.classifier": "cls.seq_relationship",
     },
@@ -138,20 +141,13 @@ ROFORMER = Layout(
     outer={
         **_embeddings("roformer"),
         "encoder.projection": "roformer.embeddings_project",
-        "masked_tokens": "cls.predictions",
-        "masked_tokens.transform": "cls.predictions.transform.dense",
-        "masked_tokens.norm": "cls.predictions.transform.LayerNorm",
+        **_BERT_MASKED_TOKENS,
     },
     layer="roformer.encoder.layer.{}",
     inner=_BERT_INNER,
     query_key_value=_BERT_ATTENTION,
     fixed={**_NO_DECODER, "tie_word_embeddings": True, "rotary_value": False},
-    defaults={
-        "vocab_size": 50_000,
-        "max_position_embeddings": 1536,
-        "position_embedding_type": "rotary",
-        "rotary_base": _ROTARY_BASE,
-    },
+    defaults={"vocab_size": 50_000, "max_position_embeddings": 1536},
 )
 OWN = Layout(
     model_type="prolepsis",
@@ -162,15 +158,14 @@ OWN = Layout(
     fixed={},
     defaults={},
 )
-"""For what transformers cannot compute: pre-norm, gates, rotary positions in a model of shared layers."""
+"""For what transformers cannot compute: pre-norm, gates, rotary positions in shared layers or ELECTRA."""
 
 LAYOUTS = {layout.model_type: layout for layout in (BERT, ALBERT, ELECTRA, ROFORMER, OWN)}
 
 
 def layout_of(config: BertConfig, *, is_discriminator: bool) -> Layout:
     """The layout by which transformers computes what a model of this shape does."""
-    other_form = config.norm_first or config.gated_feed_forward or config.hidden_act == "silu"
-    if other_form:
+    if config.norm_first or config.gated_feed_forward or config.hidden_act == "silu":
         return OWN
     if config.position_embedding_type == "rotary":
         is_own = is_discriminator or config.num_hidden_groups or config.rotary_base != _ROTARY_BASE
@@ -224,5 +219,8 @@ def config_from_transformers(layout: Layout, stored: Mapping[str, Any]) -> BertC
         values["num_hidden_groups"] = None
     if layout is BERT:
         values.pop("embedding_size", None)
+        values.pop("num_hidden_groups", None)
+    if layout is ROFORMER:  # transformers writes nothing of its positions, which are always these
+        values |= {"position_embedding_type": "rotary", "rotary_base": _ROTARY_BASE}
         values.pop("num_hidden_groups", None)
     return BertConfig.model_validate(values)

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,11 +25,19 @@ from prolepsis.training.progress import Bar, progress
 
 if TYPE_CHECKING:
     from prolepsis.text.token_shards import TokenShards, TokenSplit
-    from prolepsis.text.tokenizers import Tokenizer
 
 _BLOCKS_AHEAD = 4  # of each thread, so that none waits for work
 _TRAINING, _VALIDATION = 0, 1  # which random numbers are meant
 _logger = logging.getLogger(__name__)
+
+
+class TokenNames(Protocol):
+    """What training asks of a tokenizer: which one it is, and the word of each id."""
+
+    @property
+    def hash(self) -> str: ...
+
+    def words(self) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class TrainedWordVectors:
 
 
 def train_word_vectors(
-    tokenizer: "Tokenizer", tokens: "TokenShards", config: Word2VecConfig
+    tokenizer: TokenNames, tokens: "TokenShards", config: Word2VecConfig
 ) -> TrainedWordVectors:
     """Trains on the split `train` and measures the same loss on `val` after every epoch.
 
@@ -137,7 +145,7 @@ class _Run:
         )
         self.store.save(self.epoch, self.engine.tables(), self.curves)
 
-    def vectors(self, tokenizer: "Tokenizer") -> WordVectors:
+    def vectors(self, tokenizer: TokenNames) -> WordVectors:
         names = tokenizer.words()
         ids = self.vocabulary.ids.tolist()
         return WordVectors(
