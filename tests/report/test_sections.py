@@ -165,6 +165,14 @@ def test_berts_masked_loss_is_drawn_over_the_entropy_of_frequencies(by_name: dic
     assert tiles[1][:2] == ("BERT: masked accuracy", "32.0 %")
 
 
+@pytest.mark.parametrize(("random", "constant"), [(0.25, "75.0 %"), (0.6, "60.0 %")])
+def test_next_sentences_stand_beside_what_a_constant_answer_gives(random: float, constant: str) -> None:
+    metrics = {"validation_next_sentence_accuracy": 0.7, "validation_random_next_share": random}
+    (tile,) = words.describe_bert(metrics, []).highlights
+    note = f"validation documents; always the same answer gives {constant}"
+    assert (tile.label, tile.value, tile.note) == ("BERT: next sentence accuracy", "70.0 %", note)
+
+
 def test_the_sum_of_losses_is_drawn_only_where_it_has_no_parts() -> None:
     rows = [{"epoch": 1, "train_loss": 1.0, "validation_loss": 1.0, "pairs": 7}]
     assert curves.quantities(rows) == ["loss"]

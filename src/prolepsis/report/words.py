@@ -328,7 +328,15 @@ def _bert_tiles(metrics: Mapping[str, Any]) -> list[Tile]:
         note = f"nats; frequencies alone give {f.number(entropy)}"
         tiles.append(Tile("BERT: masked loss", f.number(loss), note))
     return tiles + [
-        Tile(f"BERT: {f.words(name.removeprefix('validation_'))}", f.percent(value), "validation documents")
+        Tile(f"BERT: {f.words(name.removeprefix('validation_'))}", f.percent(value), _beside(name, metrics))
         for name, value in metrics.items()
         if name.startswith("validation_") and name.endswith("accuracy")
     ]
+
+
+def _beside(accuracy: str, metrics: Mapping[str, Any]) -> str:
+    """What an accuracy is to be compared with, where the run tells it."""
+    random = metrics.get("validation_random_next_share")
+    if accuracy != "validation_next_sentence_accuracy" or random is None:
+        return "validation documents"
+    return f"validation documents; always the same answer gives {f.percent(max(random, 1 - random))}"
