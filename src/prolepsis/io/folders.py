@@ -39,7 +39,7 @@ class FolderDataset(LocalDataset[Iterable[tuple[str, bytes]], Path]):
 
 
 class FileDataset(LocalDataset[bytes, Path]):
-    """A file written from bytes and read as its path.
+    """A file written from bytes and read as its path; a folder may stand in its place, with several files.
 
     ```yaml
     raw_annotations:
@@ -53,9 +53,9 @@ class FileDataset(LocalDataset[bytes, Path]):
             temporary.write_bytes(data)
 
     def load(self) -> Path:
-        if not self._path.is_file():
+        if not self._path.exists():
             raise ProlepsisError(
-                "There is no such file.",
+                "There is no such file or folder.",
                 where=self._path,
                 remedy="Put your file there, or make the demo data.",
             )

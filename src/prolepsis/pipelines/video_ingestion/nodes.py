@@ -9,7 +9,7 @@ import polars as pl
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.video_ingestion.params import VideoIngestionParams
-from prolepsis.video.annotations import SPLITS, Annotation, check_annotations, video_id
+from prolepsis.video.annotations import SPLITS, Annotation, Leniency, check_annotations, video_id
 from prolepsis.video.labels import BACKGROUND, IGNORED, ActionInstance, rasterise, step_times
 from prolepsis.video.manifest import build_manifest
 
@@ -43,11 +43,17 @@ def read_annotations(
         set_aside=[video_id(path) for path in set_aside_videos["path"]],
         tolerance=0.5 / parameters.rate,
         classes=allowed,
-        leave_out_unknown_videos=parameters.unknown_videos == "leave_out",
         where=raw_annotations,
+        leniency=Leniency(
+            leave_out_unknown_videos=parameters.unknown_videos == "leave_out",
+            leave_out_duplicates=parameters.duplicates == "leave_out",
+            allow_overlaps=parameters.overlaps_of_one_class == "allow",
+        ),
     )
     if checked.left_out:
-        _logger.warning("%d annotations of videos that are not used are left out", checked.left_out)
+        _logger.warning(
+            "%d annotations of videos that are not used, or given twice, are left out", checked.left_out
+        )
     classes = _classes(checked.annotations, parameters)
     if not classes:
         raise ProlepsisError(
@@ -70,12 +76,15 @@ def rasterise_labels(
     for video, start, end, class_index in columns.iter_rows():
         instances.setdefault(video, []).append(ActionInstance(start, end, class_index))
     frames = []
-    for video, split, steps in video_manifest.select("video", "split", "num_steps").iter_rows():
+    for video, split, steps, frames_per_second in video_manifest.select(
+        "video", "split", "num_steps", "fps"
+    ).iter_rows():
         labels = rasterise(
             instances.get(video, []),
             steps=steps,
             rate=parameters.rate,
             num_classes=len(class_names),
+            frames_per_second=frames_per_second,
             rule=parameters.rule,
         )
         frames.append(
@@ -87,6 +96,7 @@ def rasterise_labels(
                     "time": step_times(steps, parameters.rate),
                     "labels": pl.Series(labels.labels).arr.to_list(),
                     "ignore": labels.ignore,
+                    "rule": [parameters.rule] * steps,
                 }
             )
         )

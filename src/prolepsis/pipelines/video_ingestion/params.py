@@ -38,6 +38,8 @@ class VideoIngestionParams(BaseModel):
         classes: the labels and their order; None takes those of the file, sorted.
         ignored_classes: labels whose steps are neither trained on nor scored, such as THUMOS' "Ambiguous".
         unknown_videos: what to do with annotations of videos that are not there.
+        duplicates: what to do with an annotation that is there twice.
+        overlaps_of_one_class: whether actions of one class may overlap in a video.
         max_bad_share: the share of videos that may be unreadable before the run stops.
     """
 
@@ -45,9 +47,11 @@ class VideoIngestionParams(BaseModel):
 
     annotations: AnnotationReaderChoice
     rate: PositiveFloat
-    rule: Literal["centre"]
+    rule: Literal["centre", "inclusive", "chunk"]
     classes: tuple[str, ...] | None
     ignored_classes: tuple[str, ...]
     unknown_videos: Literal["refuse", "leave_out"]
+    duplicates: Literal["refuse", "leave_out"]
+    overlaps_of_one_class: Literal["refuse", "allow"]
     max_bad_share: float = Field(ge=0.0, le=1.0)
     split_shares: SplitShares

@@ -1,0 +1,169 @@
+"""Checks of annotations, the same for all formats."""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.video.annotations.base import Annotation, video_id
+from prolepsis.video.labels import BACKGROUND
+
+_MOST_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Annotations that may be trusted, under the ids of their videos, in order of video and time.
+
+    `left_out` counts those of videos that were set aside and, where that is allowed, of unknown videos and
+    doubles.
+    """
+
+    annotations: list[Annotation]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Leniency:
+    """What is on purpose in some data sets and a mistake in others.
+
+    Attributes:
+        allow_overlaps: of actions of one class in one video, by more than the tolerance.
+    """
+
+    leave_out_unknown_videos: bool = False
+    leave_out_duplicates: bool = False
+    allow_overlaps: bool = False
+
+
+_STRICT = Leniency()
+
+
+def check_annotations(
+    annotations: Iterable[Annotation],
+    *,
+    durations: Mapping[str, float],
+    set_aside: Iterable[str],
+    tolerance: float,
+    classes: Sequence[str] | None,
+    where: Path,
+    leniency: Leniency = _STRICT,
+) -> Checked:
+    """Checks every annotation and returns them sorted; what is wrong is told in one message.
+
+    Args:
+        durations: seconds, of every known video.
+        set_aside: ids of videos that cannot be read; their annotations are left out.
+        tolerance: seconds by which an end may lie beyond the end of its video.
+        classes: the labels there may be; None allows all but "background".
+        where: the file, for the message.
+        leniency: what is let pass.
+
+    Raises:
+        ProlepsisError: an unknown video or label, a time that is negative, not a number or beyond the end, an
+            end that is not after its start, the same annotation twice, or two of one class that overlap.
+    """
+    aside = set(set_aside)
+    kept: list[Annotation] = []
+    sound: list[Annotation] = []
+    problems: list[str] = []
+    first_place: dict[tuple[str, float, float, str], str] = {}
+    left_out = 0
+    for given in annotations:
+        annotation = _with_known_video(given, durations, aside)
+        known = annotation.video in durations
+        if annotation.video in aside or (not known and leniency.leave_out_unknown_videos):
+            left_out += 1
+            continue
+        found = [] if known else [_unknown(annotation.video, "video", list(durations))]
+        found += _label_problems(annotation, classes)
+        found += _time_problems(annotation, durations.get(annotation.video, math.inf), tolerance)
+        key = (annotation.video, annotation.start, annotation.end, annotation.label)
+        if key in first_place:
+            if leniency.leave_out_duplicates:
+                left_out += 1
+                continue
+            found.append(f"the same annotation is given at {first_place[key]}")
+        else:
+            first_place[key] = annotation.place
+        problems += [f"{annotation.place}: {problem}" for problem in found]
+        kept.append(annotation)
+        if not found:
+            sound.append(annotation)
+    if not leniency.allow_overlaps:
+        problems += _overlaps(sound, tolerance)
+    if problems:
+        shown = "\n".join(f"    {problem}" for problem in problems[:_MOST_SHOWN])
+        more = f"\n    and {len(problems) - _MOST_SHOWN} more" if len(problems) > _MOST_SHOWN else ""
+        raise ProlepsisError(
+            f"{len(problems)} of the annotations' values are wrong:\n{shown}{more}",
+            where=where,
+            remedy="Mend these places in the file; times are in seconds from the first frame. What a data set "
+            "has on purpose can pass: video_ingestion.unknown_videos, duplicates, overlaps_of_one_class.",
+        )
+    kept.sort(key=lambda annotation: (annotation.video, annotation.start, annotation.end, annotation.label))
+    return Checked(kept, left_out)
+
+
+def _with_known_video(annotation: Annotation, durations: Mapping[str, float], aside: set[str]) -> Annotation:
+    """The annotation under its video's id, also where the file names the video by its path."""
+    if annotation.video in durations or annotation.video in aside or not _has_name(annotation):
+        return annotation
+    named = video_id(annotation.video)
+    if named not in durations and named not in aside:
+        return annotation
+    return Annotation(named, annotation.start, annotation.end, annotation.label, annotation.place)
+
+
+def _has_name(annotation: Annotation) -> bool:
+    return bool(PurePosixPath(annotation.video).name)
+
+
+def _label_problems(annotation: Annotation, classes: Sequence[str] | None) -> list[str]:
+    if not annotation.label:
+        return ["there is no label"]
+    if annotation.label == BACKGROUND:
+        return [f"the label {BACKGROUND!r} is not annotated: it is what no annotation covers"]
+    if classes is not None and annotation.label not in classes:
+        return [_unknown(annotation.label, "class", classes)]
+    return []
+
+
+def _time_problems(annotation: Annotation, duration: float, tolerance: float) -> list[str]:
+    start, end = annotation.start, annotation.end
+    if not (math.isfinite(start) and math.isfinite(end)):
+        return [f"{start} to {end} are not times"]
+    problems = []
+    if start < 0:
+        problems.append(f"the start {start:g} s is negative")
+    if end <= start:
+        problems.append(f"the end {end:g} s is not after the start {start:g} s")
+    if end > duration + tolerance:
+        problems.append(
+            f"the end {end:g} s is beyond the end of the video {annotation.video!r} at {duration:.2f} s"
+        )
+    return problems
+
+
+def _overlaps(annotations: Iterable[Annotation], tolerance: float) -> list[str]:
+    """Pairs of one class in one video, the later with the one before it that ends last."""
+    problems = []
+    latest: dict[tuple[str, str], Annotation] = {}
+    for annotation in sorted(annotations, key=lambda one: (one.start, one.end)):
+        before = latest.get((annotation.video, annotation.label))
+        if before is not None and annotation.start < before.end - tolerance:
+            problems.append(
+                f"{annotation.place}: {annotation.label!r} begins at {annotation.start:g} s, before the one "
+                f"at {before.place} ends, at {before.end:g} s"
+            )
+        if before is None or annotation.end > before.end:
+            latest[annotation.video, annotation.label] = annotation
+    return problems
+
+
+def _unknown(name: str, kind: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"there is no {kind} {name!r}{hint}"

@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import pytest
+
+from prolepsis.errors import ProlepsisError
+from prolepsis.video.annotations import Annotation, Checked, Leniency, check_annotations, video_id
+
+FILE = Path("annotations.csv")
+STRICT = Leniency()
+
+
+def check(*annotations: Annotation, classes: list[str] | None = None, leniency: Leniency = STRICT) -> Checked:
+    return check_annotations(
+        annotations,
+        durations={"harbour": 10.0, "market/early": 20.0},
+        set_aside=["broken"],
+        tolerance=0.08,
+        classes=classes,
+        where=FILE,
+        leniency=leniency,
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("train/a.mp4", "a"),
+        ("val/day 1/a.b.mkv", "day 1/a.b"),
+        ("a.mp4", "a"),
+        ("train.mp4", "train"),
+        ("kitchen/test/a.mp4", "kitchen/test/a"),
+    ],
+)
+def test_a_video_is_known_by_its_path_without_split_and_suffix(path: str, expected: str) -> None:
+    assert video_id(path) == expected
+
+
+def test_good_annotations_come_back_sorted_under_the_ids_of_their_videos() -> None:
+    late = Annotation("train/market/early.mp4", 3.0, 4.0, "jump", "line 2")
+    early = Annotation("harbour.mp4", 1.0, 10.05, "run", "line 3")  # beyond the end, but within half a step
+    checked = check(late, early)
+    assert [(one.video, one.label) for one in checked.annotations] == [
+        ("harbour", "run"),
+        ("market/early", "jump"),
+    ]
+    assert checked.left_out == 0
+
+
+@pytest.mark.parametrize(
+    ("annotation", "problem"),
+    [
+        (
+            Annotation("harbor", 1, 2, "jump", "line 7"),
+            "line 7: there is no video 'harbor'; did you mean 'harbour'",
+        ),
+        (Annotation("", 1, 2, "jump", "line 7"), "line 7: there is no video ''"),
+        (Annotation("harbour", 1, 2, "junp", "line 7"), "there is no class 'junp'; did you mean 'jump'"),
+        (Annotation("harbour", 1, 2, "", "line 7"), "line 7: there is no label"),
+        (Annotation("harbour", 1, 2, "background", "line 7"), "it is what no annotation covers"),
+        (Annotation("harbour", -0.5, 2, "jump", "line 7"), "the start -0.5 s is negative"),
+        (Annotation("harbour", 2, 2, "jump", "line 7"), "the end 2 s is not after the start 2 s"),
+        (Annotation("harbour", 3, 2, "jump", "line 7"), "the end 2 s is not after the start 3 s"),
+        (
+            Annotation("harbour", 3, 10.1, "jump", "line 7"),
+            "the end 10.1 s is beyond the end of the video 'harbour' at 10.00 s",
+        ),
+        (Annotation("harbour", float("nan"), 2, "jump", "line 7"), "nan to 2 are not times"),
+        (Annotation("harbour", 5, 6, "jump", "line 7"), "the same annotation is given at line 2"),
+    ],
+)
+def test_a_wrong_annotation_stops_the_run_and_is_named(annotation: Annotation, problem: str) -> None:
+    good = Annotation("harbour", 5, 6, "jump", "line 2")
+    with pytest.raises(ProlepsisError) as caught:
+        check(good, annotation, classes=["jump", "run"])
+    assert problem in caught.value.message
+    assert caught.value.where == FILE
+    assert caught.value.remedy
+    assert "line 2:" not in caught.value.message  # the good one is not blamed
+
+
+def test_many_wrong_annotations_make_one_message_of_bearable_length() -> None:
+    wrong = [Annotation("harbour", 2, 1, "jump", f"line {line}") for line in range(2, 32)]
+    with pytest.raises(ProlepsisError) as caught:
+        check(*wrong)
+    assert len(caught.value.message.splitlines()) == 7
+    assert "more" in caught.value.message.splitlines()[-1]
+
+
+def test_annotations_of_videos_that_were_set_aside_are_left_out_and_counted() -> None:
+    checked = check(
+        Annotation("train/broken.mp4", 5, 99, "jump", "line 2"),
+        Annotation("harbour", 1, 2, "run", "line 3"),
+    )
+    assert [one.video for one in checked.annotations] == ["harbour"]
+    assert checked.left_out == 1
+
+
+def test_unknown_videos_are_left_out_where_that_is_asked_for() -> None:
+    unknown = Annotation("elsewhere", 1, 2, "run", "line 2")
+    assert check(unknown, leniency=Leniency(leave_out_unknown_videos=True)) == Checked([], 1)
+
+
+def test_a_double_is_left_out_and_counted_where_that_is_asked_for() -> None:
+    first, again = (Annotation("harbour", 1, 2, "run", f"line {line}") for line in (2, 3))
+    assert check(first, again, leniency=Leniency(leave_out_duplicates=True)) == Checked([first], 1)
+
+
+def test_actions_of_one_class_that_overlap_are_refused_with_both_places() -> None:
+    long = Annotation("harbour", 1, 6, "run", "line 2")
+    inside = Annotation("harbour", 2, 3, "run", "line 3")
+    later = Annotation("harbour", 5, 7, "run", "line 4")
+    with pytest.raises(ProlepsisError) as caught:
+        check(later, inside, long)
+    assert "line 3: 'run' begins at 2 s, before the one at line 2 ends, at 6 s" in caught.value.message
+    assert "line 4: 'run' begins at 5 s, before the one at line 2 ends, at 6 s" in caught.value.message
+    assert len(check(later, inside, long, leniency=Leniency(allow_overlaps=True)).annotations) == 3
+
+
+def test_actions_may_touch_and_those_of_two_classes_or_videos_overlap() -> None:
+    checked = check(
+        Annotation("harbour", 1, 3, "run", "line 2"),
+        Annotation("harbour", 2.95, 4, "run", "line 3"),  # within half a step
+        Annotation("harbour", 2, 5, "jump", "line 4"),
+        Annotation("market/early", 2, 5, "run", "line 5"),
+    )
+    assert len(checked.annotations) == 4
