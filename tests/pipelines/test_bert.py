@@ -87,7 +87,9 @@ def test_transformers_fills_in_a_mask_with_what_was_written(encoded: Any) -> Non
     encoded.run("bert")
     folder = encoded.path / "data" / "test" / "06_models" / "bert"
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.BertForMaskedLM.from_pretrained(folder)
+    model, loading = transformers.AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert isinstance(model, transformers.RoFormerForMaskedLM)
+    assert not loading["missing_keys"]
     fill = transformers.pipeline("fill-mask", model=model, tokenizer=tokenizer, device="cpu")
     answers = fill("bara nedo [MASK].", top_k=3)
     assert len(answers) == 3
@@ -136,7 +138,10 @@ def test_a_wrong_parameter_is_refused_by_its_name(project: Any, params: dict[str
     ("params", "message"),
     [
         ({"model": {"vocab_size": 20}}, "the model embeds only 20"),
-        ({"model": {"max_position_embeddings": 32}}, "do not fit 32 position embeddings"),
+        (
+            {"model": {"max_position_embeddings": 32, "position_embedding_type": "absolute"}},
+            "do not fit 32 position embeddings",
+        ),
         ({"training": {"batch_size": 10_000}}, "fewer than a batch of 10000"),
     ],
 )

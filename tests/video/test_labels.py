@@ -225,5 +225,5 @@ def test_how_far_each_rule_is_from_the_labels_that_oadtr_published(
     assert num_steps_seen == 421_360
     assert equal <= num_equal / num_steps_seen < equal + 0.0002
     assert among_ours <= num_among / num_steps_seen < among_ours + 0.0002
-    # Steps with two labels, of which one is kept there, and steps within 1.5 steps of a border: there is no third kind.
+    # Steps with two labels, of which one is kept there, and steps at a border: there is no third kind.
     assert num_far == 0

@@ -345,6 +345,24 @@ def test_a_shape_that_transformers_does_not_know_comes_back_too(
         assert torch.equal(tensor, model.state_dict()[name]), name
 
 
+@pytest.mark.parametrize("form", [{"norm_first": True}, {"position_embedding_type": "rotary"}])
+@pytest.mark.parametrize("name", names("prolepsis.pretraining_objectives"))
+def test_what_every_objective_made_in_another_form_comes_back(
+    name: str, form: dict[str, object], tmp_path: Path, tokenizer: Tokenizer, small_config: BertConfig
+) -> None:
+    plugin = load("prolepsis.pretraining_objectives", name)
+    objective = plugin(plugin.Config(max_length=32), tokenizer)
+    config = small_config.model_copy(update={"vocab_size": small_config.vocab_size + 10, **form})
+    model = filled(objective.build_model(config, np.ones(5, np.int64)))
+    written = PretrainedBert.of(model, tokenizer)
+    written.save(tmp_path / name)
+    loaded = PretrainedBert.load(tmp_path / name)
+    assert loaded.config == config
+    assert loaded.weights.keys() == written.weights.keys()
+    for tensor in loaded.weights:
+        assert torch.equal(loaded.weights[tensor], written.weights[tensor]), tensor
+
+
 def filled(model: Any) -> Any:
     """Parameters far from those of untrained models, so that every one of them, and every token, tells."""
     generator = torch.Generator().manual_seed(2)

@@ -100,8 +100,8 @@ def check_annotations(
         raise ProlepsisError(
             f"{len(problems)} of the annotations' values are wrong:\n{shown}{more}",
             where=where,
-            remedy="Mend these places in the file; times are in seconds from the first frame. What a data set "
-            "has on purpose can pass: video_ingestion.unknown_videos, duplicates, overlaps_of_one_class.",
+            remedy="Mend these places in the file; times are in seconds from the first frame. What is there "
+            "on purpose can pass: video_ingestion.unknown_videos, duplicates, overlaps_of_one_class.",
         )
     kept.sort(key=lambda annotation: (annotation.video, annotation.start, annotation.end, annotation.label))
     return Checked(kept, left_out)
