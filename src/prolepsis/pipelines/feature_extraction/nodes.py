@@ -20,7 +20,7 @@ def extract_features(
 
     check_rate(video_manifest, parameters.rate)
     device = resolve_device(parameters.device)
-    encoder = parameters.encoder.load()(parameters.encoder.configuration()).to(device)
+    encoder = parameters.encoder.build().to(device)
     videos = [
         extraction.VideoSteps(video, raw_videos / path, num_steps)
         for video, path, num_steps in video_manifest.select("video", "path", "num_steps").iter_rows()
@@ -59,6 +59,8 @@ def measure_features(frame_features: Any, extraction_clock: Any) -> dict[str, An
         "rate": frame_features.rate,
         "dimension": frame_features.dimension,
         "frames_per_second": extraction_clock.frames_per_second,
+        "stages_frames_per_second": extraction_clock.stage_rates,
+        "limit": extraction_clock.limit,
     }
 
 

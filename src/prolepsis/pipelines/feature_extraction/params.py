@@ -1,16 +1,8 @@
 """What a user may say about feature extraction."""
 
-from typing import ClassVar
-
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from prolepsis.plugins import PluginChoice
-
-
-class EncoderChoice(PluginChoice):
-    """A frame encoder and its configuration."""
-
-    group: ClassVar[str] = "prolepsis.frame_encoders"
+from prolepsis.video.encoders.choice import EncoderChoice
 
 
 class FeatureExtractionParams(BaseModel):
@@ -18,7 +10,7 @@ class FeatureExtractionParams(BaseModel):
 
     Attributes:
         rate: steps per second; the manifest's, so set it in `globals.yml`.
-        batch_size: frames encoded at once.
+        batch_size: steps encoded at once.
         decoder_threads: videos decoded side by side, ahead of the encoder.
         device: auto, cpu, mps, cuda or cuda:<number>.
         precision: auto, fp32 or bf16.
