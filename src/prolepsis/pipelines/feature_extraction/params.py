@@ -1,5 +1,7 @@
 """What a user may say about feature extraction."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 from prolepsis.video.encoders.choice import EncoderChoice
@@ -14,6 +16,8 @@ class FeatureExtractionParams(BaseModel):
         decoder_threads: videos decoded side by side, ahead of the encoder.
         device: auto, cpu, mps, cuda or cuda:<number>.
         precision: auto, fp32 or bf16.
+        compile: whether torch.compile makes one program of the encoder: a minute at the start, on a GPU.
+        dtype: of the features in the store.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -24,3 +28,5 @@ class FeatureExtractionParams(BaseModel):
     decoder_threads: PositiveInt
     device: str
     precision: str
+    compile: bool
+    dtype: Literal["float16", "float32"]

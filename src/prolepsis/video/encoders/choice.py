@@ -1,4 +1,4 @@
-"""A frame encoder as a user chooses it; apart from the encoders, since a pipeline is built without PyTorch."""
+"""A frame encoder as a user chooses it; apart from the encoders: a pipeline is built without PyTorch."""
 
 from typing import TYPE_CHECKING, ClassVar
 
