@@ -10,7 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from prolepsis.errors import ProlepsisError
+
 _BLOCK_BYTES = 1 << 20
+_LOCK = ".lock"
 
 
 @contextmanager
@@ -30,20 +35,44 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def resumable_directory(path: Path) -> Iterator[Path]:
+    """Like `atomic_directory`, but what a block leaves that fails, or is killed, is there for the next one.
+
+    Yields the folder `.NAME.partial` beside `path`; it is removed after a failure that left nothing in it.
+
+    Raises:
+        ProlepsisError: another process is filling the folder.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(partial / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ProlepsisError(
+            "Another run is making this.", where=path, remedy="Wait until it has ended, or end it."
+        ) from None
+    succeeded = False
+    try:
+        yield partial
+        succeeded = True
+    finally:
+        lock.release()
+        (partial / _LOCK).unlink(missing_ok=True)
+        if succeeded:
+            _install(partial, path)
+        elif not any(partial.iterdir()):
+            partial.rmdir()
+
+
+@contextmanager
 def atomic_directory(path: Path) -> Iterator[Path]:
     """Yields an empty folder beside `path` to fill; puts it in the place of `path` if the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial"))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        replaced = _move_aside(path)
-        temporary.replace(path)
-        if replaced is not None:
-            _remove(replaced)
+        _install(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -72,6 +101,18 @@ def fingerprint(value: Mapping[str, Any] | list[Any]) -> str:
     """Sixteen hexadecimal digits that change when anything in a JSON-like value does."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _install(folder: Path, path: Path) -> None:
+    """Puts a folder, with its files on the disk, in the place of `path`."""
+    folder.chmod(0o777 & ~_umask())
+    for file in folder.rglob("*"):
+        if file.is_file():
+            _flush(file)
+    replaced = _move_aside(path)
+    folder.replace(path)
+    if replaced is not None:
+        _remove(replaced)
 
 
 def _move_aside(path: Path) -> Path | None:

@@ -21,12 +21,20 @@ COMPOSITES = {
 }
 
 
+# Pipelines that make what others make, from other data: run by name in the place of those, never by default.
+ALTERNATIVES = ("precomputed_features",)
+
+
 class LazyPipelines(Mapping[str, Pipeline]):
-    """Every folder of `prolepsis.pipelines` by its name, composites of them, and all as `__default__`."""
+    """Every folder of `prolepsis.pipelines` by its name, composites of them, and all as `__default__`.
+
+    `__default__` is without the alternatives.
+    """
 
     def __init__(self) -> None:
         self.leaves = tuple(sorted(module.name for module in pkgutil.iter_modules(pipelines.__path__)))
-        self._parts = {name: (name,) for name in self.leaves} | COMPOSITES | {"__default__": self.leaves}
+        default = tuple(name for name in self.leaves if name not in ALTERNATIVES)
+        self._parts = {name: (name,) for name in self.leaves} | COMPOSITES | {"__default__": default}
         self._created: dict[str, Pipeline] = {}
 
     def __getitem__(self, name: str) -> Pipeline:

@@ -109,6 +109,8 @@ def test_wrong_parameters_are_named(change: dict, message: str) -> None:
         "decoder_threads": 1,
         "device": "cpu",
         "precision": "auto",
+        "compile": False,
+        "dtype": "float16",
     }
     FeatureExtractionParams.model_validate(parameters)
     with pytest.raises((ValidationError, ProlepsisError), match=message):

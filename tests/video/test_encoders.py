@@ -16,9 +16,10 @@ from torch import nn
 
 from prolepsis import plugins
 from prolepsis.errors import ProlepsisError
-from prolepsis.video.encoders import extraction
+from prolepsis.video.encoders import clips, extraction
+from prolepsis.video.encoders.base import FrameEncoder
 from prolepsis.video.encoders.efficientnet_lite import EfficientNetLite0, load_pretrained
-from prolepsis.video.encoders.extraction import Clock, VideoSteps
+from prolepsis.video.encoders.extraction import STAGES, Clock, VideoSteps, batch_of_clips
 from prolepsis.video.encoders.torchvision_image import TorchvisionImageEncoder
 
 BARBELL, DUMBBELL, PARALLEL_BARS = 422, 543, 702  # classes of ImageNet
@@ -37,9 +38,9 @@ def lite() -> EfficientNetLite0:
     return EfficientNetLite0(EfficientNetLite0.Config())
 
 
-def frames(count: int, height: int = 224, width: int = 224, seed: int = 0) -> torch.Tensor:
+def frames(count: int, side: int = 224, length: int = 1, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=generator)
+    return torch.randint(0, 256, (count, length, side, side, 3), dtype=torch.uint8, generator=generator)
 
 
 def shuffle_net(**config: Any) -> TorchvisionImageEncoder:
@@ -52,14 +53,15 @@ def shuffle_net(**config: Any) -> TorchvisionImageEncoder:
 def test_lite0_has_the_published_size(lite: EfficientNetLite0) -> None:
     assert sum(tensor.numel() for tensor in load_pretrained().parameters()) == 4_652_008
     assert (lite.dimension, lite.input_size) == (1280, 224)
-    assert lite.encode(lite.prepare(frames(2))).shape == (2, 1280)
+    assert lite(frames(2)).shape == (2, 1280)
 
 
 def test_folding_for_inference_keeps_the_features(lite: EfficientNetLite0) -> None:
-    batch = lite.prepare(frames(3))
+    batch = frames(3)
+    normalised = lite.normalise(batch[:, 0])
     with torch.inference_mode():
-        expected = load_pretrained().extract_features(batch.contiguous()).mean((2, 3))
-    torch.testing.assert_close(lite.encode(batch), expected, atol=1e-4, rtol=1e-4)
+        expected = load_pretrained().extract_features(normalised.contiguous()).mean((2, 3))
+    torch.testing.assert_close(lite(batch), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_lite0_knows_what_real_frames_show(
     with av.open(str(shared_data / "videos" / video)) as container:
         decoded = itertools.islice(container.decode(video=0), 90, 200, 30)
         shown = [frame.to_ndarray(format="rgb24") for frame in decoded]
-    features = lite.encode(lite.prepare(torch.from_numpy(np.stack(shown))))
+    features = lite(torch.from_numpy(np.stack(shown)).unsqueeze(1))
     with torch.inference_mode():
         best = load_pretrained()._fc(features).argmax(1).tolist()
     assert set(best) <= classes
@@ -80,32 +82,41 @@ def test_lite0_knows_what_real_frames_show(
 
 def test_lite0_frames_are_scaled_to_minus_one_and_one(lite: EfficientNetLite0) -> None:
     black, white = torch.zeros(1, 224, 224, 3, dtype=torch.uint8), torch.full((1, 224, 224, 3), 255)
-    assert lite.prepare(black).unique().tolist() == [-1.0]
-    assert lite.prepare(white.byte()).unique().tolist() == [1.0]
+    assert lite.normalise(black).unique().tolist() == [-1.0]
+    assert lite.normalise(white.byte()).unique().tolist() == [1.0]
 
 
 def test_a_frame_of_another_size_is_squeezed_whole(lite: EfficientNetLite0) -> None:
     wide = torch.zeros(1, 120, 400, 3, dtype=torch.uint8)
     wide[:, :, :100] = 255  # the left quarter
-    batch = lite.prepare(wide)
+    batch = lite.normalise(wide)
     assert batch.shape == (1, 3, 224, 224)
     torch.testing.assert_close(batch[..., :50], torch.ones(1, 3, 224, 50))
     torch.testing.assert_close(batch[..., 62:], -torch.ones(1, 3, 224, 162))
 
 
 def test_preparing_moves_no_pixel_of_a_batch_that_has_the_size(lite: EfficientNetLite0) -> None:
-    assert lite.prepare(frames(2)).is_contiguous(memory_format=torch.channels_last)
+    assert lite.normalise(frames(2)[:, 0]).is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("wrong", [torch.zeros(1, 224, 224, 3), torch.zeros(224, 224, 3).byte()])
-def test_frames_of_another_kind_are_refused(lite: EfficientNetLite0, wrong: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="uint8"):
-        lite.prepare(wrong)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (torch.zeros(1, 1, 224, 224, 3), "uint8"),
+        (torch.zeros(1, 224, 224, 3).byte(), r"\[B, 1, H, W, 3\]"),
+        (frames(1, 32, length=2), r"\[B, 1, H, W, 3\]"),
+    ],
+)
+def test_frames_of_another_kind_are_refused(
+    lite: EfficientNetLite0, wrong: torch.Tensor, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        lite(wrong)
 
 
 def test_a_frames_features_do_not_depend_on_its_batch(lite: EfficientNetLite0) -> None:
-    batch = lite.prepare(frames(3))
-    torch.testing.assert_close(lite.encode(batch)[1:2], lite.encode(batch[1:2]), atol=1e-4, rtol=1e-4)
+    batch = frames(3)
+    torch.testing.assert_close(lite(batch)[1:2], lite(batch[1:2]), atol=1e-4, rtol=1e-4)
 
 
 # torchvision
@@ -119,9 +130,9 @@ def test_the_last_linear_layer_of_a_network_reads_the_features(name: str) -> Non
     torch.manual_seed(3)
     classifier = torchvision.models.get_model(name, weights=None).eval()
     last = [module for module in classifier.modules() if isinstance(module, nn.Linear)][-1]
-    batch = encoder.prepare(frames(1))
-    features = encoder.encode(batch)
+    features = encoder(frames(1))
     assert features.shape == (1, encoder.dimension)
+    batch = encoder.normalise(frames(1)[:, 0])
     with torch.inference_mode():
         torch.testing.assert_close(last(features), classifier(batch), atol=1e-4, rtol=1e-4)
 
@@ -150,10 +161,10 @@ def test_weights_are_read_from_the_torch_home_folder(tmp_path: Path, monkeypatch
     folder.mkdir(parents=True)
     torch.save(classifier.state_dict(), folder / Path(weights.url).name)
     encoder = shuffle_net(weights="IMAGENET1K_V1")
-    batch = encoder.prepare(frames(1))
+    batch = encoder.normalise(frames(1)[:, 0])
     assert batch.amax() <= (1 - 0.406) / 0.225 + 1e-5  # normalised as the weights say
     with torch.inference_mode():
-        torch.testing.assert_close(classifier.fc(encoder.encode(batch)), classifier(batch))
+        torch.testing.assert_close(classifier.fc(encoder(frames(1))), classifier(batch))
 
 
 def test_weights_that_cannot_be_downloaded_are_explained(
@@ -187,20 +198,16 @@ def test_an_unknown_encoder_is_answered_with_the_known_ones() -> None:
 # Extraction
 
 
-class MeanColour:
+class MeanColour(FrameEncoder):
     """The frames' mean red, green and blue: an encoder whose answer is known."""
 
-    dimension, input_size, weights_sha256 = 3, 8, ""
-
-    def __init__(self) -> None:
+    def __init__(self, offsets: tuple[float, ...] = (0.0,)) -> None:
+        super().__init__(dimension=3 * len(offsets), input_size=8, weights_sha256="", offsets=offsets)
         self.batches: list[int] = []
 
-    def prepare(self, batch: torch.Tensor) -> torch.Tensor:
-        return batch.float()
-
-    def encode(self, batch: torch.Tensor) -> torch.Tensor:
-        self.batches.append(len(batch))
-        return batch.mean((1, 2))
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        self.batches.append(len(frames))
+        return frames.float().mean((2, 3)).flatten(1)
 
 
 def painted(path: Path, times: list[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -223,7 +230,7 @@ VIDEOS = [VideoSteps(f"v{i}", Path(str(i)), steps) for i, steps in enumerate((3,
 def test_features_come_in_order_whatever_the_number_of_threads(
     monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setattr(extraction.media, "frames_at", painted)
+    monkeypatch.setattr(clips.media, "frames_at", painted)
     encoder, clock = MeanColour(), Clock()
     found: dict[str, list[list[float]]] = {}
     for video, features in extract(VIDEOS, encoder, decoder_threads=threads, clock=clock):
@@ -233,8 +240,10 @@ def test_features_come_in_order_whatever_the_number_of_threads(
         # Step k of five a second is what is shown at (k + 0.5) / 5 s.
         assert found[f"v{i}"] == [[i, 2 * k + 1, 0] for k in range(steps)]
     assert encoder.batches == [4, 4, 4, 3]
-    assert clock.frames == 15
+    assert clock.steps == 15
     assert clock.frames_per_second > 0
+    assert set(clock.stage_rates) == set(STAGES)
+    assert clock.limit in clock.report()
 
 
 def test_a_video_that_breaks_stops_the_extraction_with_its_own_error(
@@ -246,7 +255,7 @@ def test_a_video_that_breaks_stops_the_extraction_with_its_own_error(
             raise ProlepsisError("This video is broken.", where=path)
         yield from painted(path, times[2:], size)
 
-    monkeypatch.setattr(extraction.media, "frames_at", breaks)
+    monkeypatch.setattr(clips.media, "frames_at", breaks)
     with pytest.raises(ProlepsisError, match="This video is broken"):
         list(extract(VIDEOS, MeanColour()))
 
@@ -261,14 +270,42 @@ def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_re
             given.append(path)
             yield frame
 
-    monkeypatch.setattr(extraction.media, "frames_at", counted)
+    monkeypatch.setattr(clips.media, "frames_at", counted)
     blocks = extract([VideoSteps("long", Path("0"), 100_000)], MeanColour(), batch_size=4, decoder_threads=1)
     for _ in range(5):
         next(blocks)
-    # Five batches, the queue of two, and the frame in the thread's hand.
-    assert len(given) <= 5 * 4 + 2 * 4 + 1
+    # Five batches; two encoded, one in work, one being put together; two decoded and a frame in hand.
+    assert len(given) <= 5 * 4 + 4 * 4 + 2 * 4 + 1
     blocks.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decoder")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith(("decoder", "encoder"))]
+
+
+def test_a_clip_has_the_frames_at_its_offsets_and_none_before_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clips.media, "frames_at", painted_by_tenths)
+    blocks = list(extract([VideoSteps("v", Path("0"), 5)], MeanColour((-0.4, -0.1, 0.2))))
+    tenths = np.concatenate([features for _, features in blocks]).reshape(5, 3, 3)[..., 1]
+    # Steps at 0.1, 0.3, ... 0.9 s.
+    assert tenths.tolist() == [[0, 0, 3], [0, 2, 5], [1, 4, 7], [3, 6, 9], [5, 8, 11]]
+
+
+def test_a_frame_that_clips_share_is_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips.media, "frames_at", painted_by_tenths)
+    found = list(clips.clips_at(Path("0"), np.array([0.4, 0.6, 0.8]), (-0.4, -0.2, 0.0), (4, 4)))
+    assert found[0][1] is not found[0][2]
+    assert found[0][2] is found[1][1] is found[2][0]
+    batch = batch_of_clips(found, torch.device("cpu"))
+    assert batch.shape == (3, 3, 4, 4, 3)
+    assert batch[..., 1].float().mean((2, 3)).tolist() == [[0, 2, 4], [2, 4, 6], [4, 6, 8]]
+
+
+def painted_by_tenths(path: Path, times: Any, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Ten frames a second whose green is their number; a frame is one array however often it is asked for."""
+    shown: dict[int, np.ndarray] = {}
+    for moment in times:
+        tenth = max(0, int(10 * moment + 1e-6))
+        yield shown.setdefault(tenth, np.full((*size, 3), (0, tenth, 0), dtype=np.uint8))
 
 
 def test_the_frame_on_show_at_each_steps_centre_is_encoded(tmp_path: Path) -> None:

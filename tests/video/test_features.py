@@ -1,5 +1,7 @@
 """The feature store gives back what was put in, and says so when a file is not what was written."""
 
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +12,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.video.features import FeatureStore, FeatureStream, write_feature_store
+from prolepsis.video.features import FeatureStore, FeatureStream, SourceVideo, write_feature_store
 
 
-def stream(features: dict[str, np.ndarray], blocks: Any = None, dimension: int = 3) -> FeatureStream:
+def stream(
+    features: dict[str, np.ndarray],
+    blocks: Any = None,
+    dimension: int = 3,
+    rate: float = 6.25,
+    sources: Mapping[str, str] = {},
+    dtype: str = "float16",
+) -> FeatureStream:
+    def encode(due: Sequence[str]) -> Any:
+        return [(video, features[video]) for video in due] if blocks is None else blocks
+
     return FeatureStream(
         encoder="made_up",
         config={"depth": 2},
         weights_sha256="0" * 64,
-        rate=6.25,
+        rate=rate,
         dimension=dimension,
-        num_steps={video: len(rows) for video, rows in features.items()},
-        blocks=features.items() if blocks is None else blocks,
+        videos=[SourceVideo(video, len(rows), sources.get(video, "")) for video, rows in features.items()],
+        encode=encode,
+        dtype=dtype,
     )
 
 
@@ -52,7 +65,7 @@ def test_every_video_comes_back_as_half_precision_however_it_was_cut(
 def test_a_full_shard_is_followed_by_another_and_no_video_is_cut(tmp_path: Path) -> None:
     write_feature_store(tmp_path, stream(make(lengths=(4, 1, 7, 2))), shard_bytes=6 * 3 * 2)
     index = pl.read_parquet(tmp_path / "index.parquet")
-    assert index.rows() == [
+    assert index.select("video", "shard", "offset", "num_steps").rows() == [
         ("clip_0", 0, 0, 4),
         ("clip_1", 0, 4, 1),
         ("clip_2", 1, 0, 7),
@@ -122,19 +135,31 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
         FeatureStore.open(tmp_path)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
-def test_values_that_half_precision_cannot_hold_are_refused(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize(
+    ("value", "message"), [(np.nan, "not numbers"), (np.inf, "not numbers"), (1e6, "half precision")]
+)
+def test_values_that_the_store_cannot_hold_are_refused(tmp_path: Path, value: float, message: str) -> None:
     features = make()
     features["clip_1"][0, 1] = value
-    with pytest.raises(ProlepsisError, match="half precision") as error:
+    with pytest.raises(ProlepsisError, match=message) as error:
         write_feature_store(tmp_path, stream(features))
-    assert error.value.where == "clip_1"
+    assert error.value.where == "clip_1, from step 0 on"
+
+
+def test_single_precision_holds_large_values(tmp_path: Path) -> None:
+    features = make()
+    features["clip_1"][0, 1] = 1e6
+    write_feature_store(tmp_path, stream(features, dtype="float32"))
+    store = FeatureStore.open(tmp_path)
+    assert store.dtype == store["clip_1"].dtype == "float32"
+    np.testing.assert_array_equal(store["clip_1"], features["clip_1"].astype(np.float32))
 
 
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        ([("a", np.zeros((2, 3))), ("b", np.zeros((1, 3)))], "of 1 steps came instead of 2"),
+        ([("a", np.zeros((2, 3))), ("b", np.zeros((3, 3)))], "of 3 steps came instead of 2"),
+        ([("a", np.zeros((1, 3))), ("b", np.zeros((2, 3)))], "'a' were due, but 'b' came"),
         ([("b", np.zeros((2, 3))), ("a", np.zeros((2, 3)))], "'a' were due, but 'b' came"),
         ([("a", np.zeros((2, 3)))], "'b' were due, but None came"),
         ([("a", np.zeros((2, 4)))], "their dimension is 3"),
@@ -160,3 +185,87 @@ def test_the_profile_has_a_row_per_video(tmp_path: Path) -> None:
     assert profile["finite"].all()
     half = features["clip_2"].astype(np.float16).astype(np.float32)
     assert profile["mean"][2] == pytest.approx(half.mean(), abs=1e-6)
+
+
+# Taken up again
+
+
+def cut_off(features: dict[str, np.ndarray], after: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The first videos, half of the next one, and an error."""
+    for number, (video, rows) in enumerate(features.items()):
+        if number == after:
+            yield video, rows[: len(rows) // 2]
+            raise OSError("the disk went away")
+        yield video, rows
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def write(directory: Path, what: FeatureStream) -> None:
+    write_feature_store(directory, what, shard_bytes=6 * 3 * 2)
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_a_store_that_was_cut_off_goes_on_with_the_first_unfinished_video(tmp_path: Path, after: int) -> None:
+    features = make(lengths=(4, 2, 7, 2, 3))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    write(whole, stream(features))
+    with pytest.raises(OSError, match="went away"):
+        write(broken, stream(features, cut_off(features, after)))
+    if after == 0:
+        assert contents(broken) == {}
+    rest = dict(list(features.items())[after:])
+    write(broken, stream(features, rest.items()))
+    assert contents(broken) == contents(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rate": 4.0}, "rate 6.25 instead of 4.0"),
+        ({"dtype": "float32"}, "dtype 'float16' instead of 'float32'"),
+    ],
+)
+def test_features_of_another_configuration_are_never_mixed_in(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, Any], said: str
+) -> None:
+    features = make()
+    with pytest.raises(OSError, match="went away"):
+        write(tmp_path, stream(features, cut_off(features, 2)))
+    other = make(seed=1)
+    with caplog.at_level(logging.WARNING):
+        write(tmp_path, stream(other, **change))
+    assert said in caplog.text
+    assert "discarded" in caplog.text
+    store = FeatureStore.open(tmp_path)
+    np.testing.assert_array_equal(store["clip_0"], other["clip_0"].astype(store.dtype))
+
+
+def test_a_video_that_changed_is_encoded_again_with_all_after_it(tmp_path: Path) -> None:
+    features = make()
+    with pytest.raises(OSError, match="went away"):
+        write(tmp_path, stream(features, cut_off(features, 2), sources={"clip_1": "old"}))
+    new = make(seed=1)
+    write(tmp_path, stream(new, list(new.items())[1:], sources={"clip_1": "new"}))
+    store = FeatureStore.open(tmp_path)
+    for video, expected in (features | {name: new[name] for name in ("clip_1", "clip_2")}).items():
+        np.testing.assert_array_equal(store[video], expected.astype(np.float16))
+
+
+def test_finished_features_that_were_damaged_are_made_again(tmp_path: Path) -> None:
+    features = make()
+    with pytest.raises(OSError, match="went away"):
+        write(tmp_path, stream(features, cut_off(features, 2)))
+    shard = tmp_path / "shard-00000.npy"
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1  # of clip_1
+    shard.write_bytes(content)
+    write(tmp_path, stream(features, list(features.items())[1:]))
+    FeatureStore.open(tmp_path).verify()
+    np.testing.assert_array_equal(
+        FeatureStore.open(tmp_path)["clip_1"], features["clip_1"].astype(np.float16)
+    )

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 from kedro_datasets._typing import TablePreview
 
-from prolepsis.files import atomic_directory
+from prolepsis.files import resumable_directory
 from prolepsis.io import previews
 from prolepsis.io.local import LocalDataset
 from prolepsis.video.features import FeatureStore, FeatureStream, write_feature_store
@@ -15,6 +15,9 @@ _PREVIEW_VIDEOS = 20
 
 class FeatureStoreDataset(LocalDataset[FeatureStream, FeatureStore]):
     """Features of frames: `save` takes a `FeatureStream` and writes it block by block, `load` maps the files.
+
+    What a `save` that fails or is killed has finished lies in `.frame_features.partial`, beside the store;
+    the next one goes on from there.
 
     ```yaml
     frame_features:
@@ -28,7 +31,7 @@ class FeatureStoreDataset(LocalDataset[FeatureStream, FeatureStore]):
     """
 
     def save(self, data: FeatureStream) -> None:
-        with atomic_directory(self._path) as folder:
+        with resumable_directory(self._path) as folder:
             write_feature_store(folder, data)
 
     def load(self) -> FeatureStore:
@@ -40,4 +43,4 @@ class FeatureStoreDataset(LocalDataset[FeatureStream, FeatureStore]):
         return previews.table(index)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._path.as_posix(), "format": "memory-mapped float16"}
+        return {"filepath": self._path.as_posix(), "format": "memory-mapped"}

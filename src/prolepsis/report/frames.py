@@ -53,10 +53,10 @@ def describe_videos(
 
 def describe_features(feature_metrics: dict[str, Any]) -> Section:
     """What was encoded by what, and how fast."""
-    speed = f"{f.number(feature_metrics['frames_per_second'])} frames/s"
-    tile = Tile(
-        "frames encoded", f.number(feature_metrics["steps"]), f"{speed}, {feature_metrics['encoder']}"
-    )
+    note = str(feature_metrics["encoder"])
+    if feature_metrics["frames_per_second"] is not None:
+        note = f"{f.number(feature_metrics['frames_per_second'])} frames/s, {note}"
+    tile = Tile("frames encoded", f.number(feature_metrics["steps"]), note)
     return Section(
         CHAPTER,
         "features",

@@ -54,11 +54,16 @@ class KedroProject:
     def leaf_pipelines(self) -> dict[str, Pipeline]:
         """The registered pipelines that have a folder in the package's `pipelines`, by name, sorted.
 
-        Others, such as `__default__`, are sums of these: a stage for each would write every file twice.
+        Others, such as `__default__`, are sums of these: a stage for each would write every file twice. So
+        would an alternative to a pipeline, which `__default__` leaves out, and which is run by hand.
         """
         folder = import_module(f"{self.package}.pipelines")
         names = sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
-        return {name: pipelines[name] for name in names if name in pipelines}
+        leaves = {name: pipelines[name] for name in names if name in pipelines}
+        if "__default__" not in pipelines:
+            return leaves
+        default = set(pipelines["__default__"].nodes)
+        return {name: leaf for name, leaf in leaves.items() if default.issuperset(leaf.nodes)}
 
     def dataset(self, name: str) -> dict[str, Any]:
         """The catalog entry of a dataset, with patterns and interpolations resolved, paths as written."""

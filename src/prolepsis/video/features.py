@@ -2,20 +2,26 @@
 
     frame_features/
         meta.json           encoder, its configuration, rate, dimension, and each shard's SHA-256
-        index.parquet       video, shard, offset (in rows of the shard), num_steps
-        shard-00000.npy     float16 [rows, dimension], the videos one after the other
+        index.parquet       video, shard, offset (in rows of the shard), num_steps, and the SHA-256 of what
+                            the features were made from (source_sha256) and of the features (sha256)
+        shard-00000.npy     float16 or float32 [rows, dimension], the videos one after the other
 
 A NumPy file is its own description, opens in one system call and gives views without a copy: a detector's
 windows are read straight from the page cache, by as many processes as there are, and nothing is held twice.
 Half precision halves the file; features of a network that ends in ReLU6 lose about one part in 2,000.
+
+Writing can be cut off at any moment and taken up again. While it goes on, `progress.jsonl` says what the
+features are made with and, a line each, which videos are finished; a later call with the same encoder,
+weights, rate and type of numbers begins with the first video that is not, or that is not what it was.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import polars as pl
@@ -24,11 +30,35 @@ from numpy.typing import NDArray
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint, read_json, sha256_file, write_json
 
-FORMAT = 1
+FORMAT = 2
 SHARD_BYTES = 256 << 20
-_DTYPE = np.dtype("<f2")
-_INDEX = pl.Schema({"video": pl.String, "shard": pl.Int32, "offset": pl.Int64, "num_steps": pl.Int32})
+_DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+_INDEX = pl.Schema(
+    {
+        "video": pl.String,
+        "shard": pl.Int32,
+        "offset": pl.Int64,
+        "num_steps": pl.Int32,
+        "source_sha256": pl.String,
+        "sha256": pl.String,
+    }
+)
+_PROGRESS = "progress.jsonl"
 _REMEDY = "Make the features again: kedro run --pipelines feature_extraction"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SourceVideo:
+    """A video whose features are to be stored.
+
+    Attributes:
+        sha256: of the file, or files, that its features are made from.
+    """
+
+    video: str
+    num_steps: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -40,9 +70,10 @@ class FeatureStream:
         weights_sha256: of the encoder's weights.
         rate: steps per second.
         dimension: D.
-        num_steps: how many steps each video will have, in the order in which they come.
-        blocks: pairs of a video and the features of its next steps, float [n, D]; a video's blocks follow
-            each other. Read once.
+        videos: in the order in which they are stored.
+        encode: from the last videos of that order, those still to be made, to pairs of a video and the
+            features of its next steps, float [n, D]; a video's pairs follow each other. Called once.
+        dtype: of the numbers in the store.
     """
 
     encoder: str
@@ -50,57 +81,54 @@ class FeatureStream:
     weights_sha256: str
     rate: float
     dimension: int
-    num_steps: dict[str, int]
-    blocks: Iterable[tuple[str, NDArray[Any]]] = field(repr=False)
+    videos: Sequence[SourceVideo]
+    encode: Callable[[Sequence[str]], Iterable[tuple[str, NDArray[Any]]]] = field(repr=False)
+    dtype: Literal["float16", "float32"] = "float16"
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """All that the features depend on besides the videos."""
+        return {
+            "format": FORMAT,
+            "encoder": self.encoder,
+            "config": self.config,
+            "weights_sha256": self.weights_sha256,
+            "rate": self.rate,
+            "dimension": self.dimension,
+            "dtype": self.dtype,
+        }
 
 
 def write_feature_store(directory: Path, stream: FeatureStream, *, shard_bytes: int = SHARD_BYTES) -> None:
-    """Writes a stream to an existing, empty directory; holds one block at a time.
+    """Writes a stream to a directory that is empty or holds what an earlier call left when it was cut off.
+
+    Holds one block of features at a time. When it raises, what is finished stays for the next call; what was
+    made with another configuration is discarded, with a warning that says what differs.
 
     Raises:
-        ProlepsisError: a video came with other steps than announced, or with values that half precision
+        ProlepsisError: a video came with other steps than announced, or with values that the store's type
             cannot hold.
     """
-    index = _plan(stream, shard_bytes)
-    videos = groupby(stream.blocks, key=itemgetter(0))
-    shards = []
-    for (shard,), places in index.group_by(["shard"], maintain_order=True):
-        path = directory / f"shard-{shard:05d}.npy"
-        with path.open("wb") as file:
-            shape = (places["num_steps"].sum(), stream.dimension)
-            np.lib.format.write_array_header_1_0(
-                file, {"descr": _DTYPE.str, "fortran_order": False, "shape": shape}
-            )
-            for video, num_steps in places.select("video", "num_steps").iter_rows():
-                found, blocks = next(videos, (None, iter(())))
-                if found != video:
-                    raise ProlepsisError(f"Features of {video!r} were due, but {found!r} came.")
-                _write_video(file, video, (num_steps, stream.dimension), (rows for _, rows in blocks))
-        shards.append({"file": path.name, "num_bytes": path.stat().st_size, "sha256": sha256_file(path)})
-    for video, _ in videos:
-        raise ProlepsisError(f"Features of {video!r} came that were not announced.")
-    index.write_parquet(directory / "index.parquet")
-    meta = {
-        "format": FORMAT,
-        "encoder": stream.encoder,
-        "config": stream.config,
-        "weights_sha256": stream.weights_sha256,
-        "rate": stream.rate,
-        "dimension": stream.dimension,
-        "dtype": "float16",
-        "shards": shards,
-    }
-    write_json(directory / "meta.json", meta | {"hash": fingerprint([meta, index.rows()])})
+    places = _plan(stream, shard_bytes)
+    progress = _Progress(directory, stream.configuration | {"shard_bytes": shard_bytes})
+    progress.resume(places)
+    try:
+        _write_rest(directory, stream, places, progress)
+    except BaseException:
+        progress.forget_nothing_done()
+        raise
+    _conclude(directory, stream, places, progress)
 
 
-class FeatureStore(Mapping[str, NDArray[np.float16]]):
-    """A feature store opened for reading: a mapping from a video to its features, float16 [T, D].
+class FeatureStore(Mapping[str, NDArray[np.floating]]):
+    """A feature store opened for reading: a mapping from a video to its features [T, D], float16 or float32.
 
     What it gives are read-only views of the mapped files.
 
     Attributes:
         videos: in the order in which they were written.
-        encoder, config, rate, dimension: as in `FeatureStream`.
+        encoder, config, weights_sha256, rate, dimension, dtype: as in `FeatureStream`.
+        configuration_hash: of these; features of another one are never put beside them.
         hash: changes whenever anything in the store does.
     """
 
@@ -110,10 +138,14 @@ class FeatureStore(Mapping[str, NDArray[np.float16]]):
         self.config: dict[str, Any] = meta["config"]
         self.rate: float = meta["rate"]
         self.dimension: int = meta["dimension"]
+        self.weights_sha256: str = meta["weights_sha256"]
+        self.dtype: str = meta["dtype"]
+        self.configuration_hash: str = meta["configuration_hash"]
         self.hash: str = meta["hash"]
         self.index = index
-        self._shards = [_Shard(directory, self.dimension, **shard) for shard in meta["shards"]]
-        self._places = {video: tuple(place) for video, *place in index.iter_rows()}
+        self._shards = [_Shard(directory, **shard) for shard in meta["shards"]]
+        places = index.select("video", "shard", "offset", "num_steps")
+        self._places = {video: tuple(place) for video, *place in places.iter_rows()}
 
     @classmethod
     def open(cls, directory: Path) -> "FeatureStore":
@@ -140,9 +172,9 @@ class FeatureStore(Mapping[str, NDArray[np.float16]]):
     def videos(self) -> list[str]:
         return list(self._places)
 
-    def __getitem__(self, video: str) -> NDArray[np.float16]:
+    def __getitem__(self, video: str) -> NDArray[np.floating]:
         shard, offset, num_steps = self._places[video]
-        features: NDArray[np.float16] = self._shards[shard].rows()[offset : offset + num_steps]
+        features: NDArray[np.floating] = self._shards[shard].rows()[offset : offset + num_steps]
         return features
 
     def __iter__(self) -> Iterator[str]:
@@ -172,14 +204,13 @@ class FeatureStore(Mapping[str, NDArray[np.float16]]):
 class _Shard:
     """One NumPy file, mapped when first read."""
 
-    def __init__(self, directory: Path, dimension: int, *, file: str, num_bytes: int, sha256: str) -> None:
+    def __init__(self, directory: Path, *, file: str, num_bytes: int, sha256: str) -> None:
         self._path = directory / file
-        self._dimension = dimension
         self._num_bytes = num_bytes
         self._sha256 = sha256
-        self._rows: NDArray[np.float16] | None = None
+        self._rows: NDArray[np.floating] | None = None
 
-    def rows(self) -> NDArray[np.float16]:
+    def rows(self) -> NDArray[np.floating]:
         if self._rows is None:
             self._rows = np.load(self._path, mmap_mode="r", allow_pickle=False)
         return self._rows
@@ -200,42 +231,234 @@ class _Shard:
             )
 
 
-def _plan(stream: FeatureStream, shard_bytes: int) -> pl.DataFrame:
+@dataclass(frozen=True)
+class _Place:
+    """Where the features of a video go."""
+
+    source: SourceVideo
+    shard: int
+    offset: int
+
+
+class _Progress:
+    """What is finished of a store that is being written: a line for its configuration, one for each video."""
+
+    def __init__(self, directory: Path, configuration: Mapping[str, Any]) -> None:
+        self._directory = directory
+        self._path = directory / _PROGRESS
+        self._configuration = json.loads(json.dumps(configuration))
+        self.checksums: list[str] = []
+
+    def resume(self, places: Sequence[_Place]) -> None:
+        """Keeps the finished videos that are still due at their places, and removes all else."""
+        lines = self._read()
+        kept = self._intact(lines[1:], places) if lines and self._is_same(lines[0]) else []
+        if kept:
+            _logger.info("The features of %d of %d videos are already there", len(kept), len(places))
+        elif lines:
+            _logger.warning("What an earlier run left in %s is discarded", self._directory)
+        rows = {place.shard: place.offset + place.source.num_steps for place in places[: len(kept)]}
+        for file in self._directory.glob("shard-*.npy"):
+            if int(file.stem.removeprefix("shard-")) not in rows:
+                file.unlink()
+        self.checksums = [line["sha256"] for line in kept]
+        self._path.write_text("".join(json.dumps(line) + "\n" for line in [self._configuration, *kept]))
+
+    def add(self, source: SourceVideo, sha256: str) -> None:
+        self.checksums.append(sha256)
+        with self._path.open("a") as file:
+            file.write(json.dumps(_line(source, sha256)) + "\n")
+
+    def forget_nothing_done(self) -> None:
+        """Leaves the directory empty when not one video is finished."""
+        if not self.checksums:
+            self.remove()
+            for file in self._directory.glob("shard-*.npy"):
+                file.unlink()
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _read(self) -> list[dict[str, Any]]:
+        lines: list[dict[str, Any]] = []
+        if self._path.is_file():
+            for text in self._path.read_text().splitlines():
+                try:
+                    lines.append(json.loads(text))
+                except json.JSONDecodeError:  # the line that was being written when the run was cut off
+                    break
+        return lines
+
+    def _is_same(self, found: Mapping[str, Any]) -> bool:
+        different = sorted(
+            key
+            for key in found.keys() | self._configuration.keys()
+            if found.get(key) != self._configuration.get(key)
+        )
+        if different:
+            changes = ", ".join(
+                f"{key} {found.get(key)!r} instead of {self._configuration.get(key)!r}" for key in different
+            )
+            _logger.warning(
+                "An earlier, unfinished run made features with another configuration: %s", changes
+            )
+        return not different
+
+    def _intact(
+        self, lines: Sequence[Mapping[str, Any]], places: Sequence[_Place]
+    ) -> list[Mapping[str, Any]]:
+        """The first lines that are of the videos that are due, and whose features are what was written."""
+        kept = []
+        for line, place in zip(lines, places, strict=False):
+            rows = _rows_at(self._directory, place)
+            if rows is None or line != _line(place.source, hashlib.sha256(rows.tobytes()).hexdigest()):
+                break
+            kept.append(line)
+        return kept
+
+
+def _plan(stream: FeatureStream, shard_bytes: int) -> list[_Place]:
     """Which rows of which shard each video gets: whole videos, in order, until a shard is full."""
-    rows_per_shard = max(1, shard_bytes // (stream.dimension * _DTYPE.itemsize))
+    rows_per_shard = max(1, shard_bytes // (stream.dimension * _DTYPES[stream.dtype].itemsize))
     places = []
     shard = offset = 0
-    for video, num_steps in stream.num_steps.items():
-        if offset and offset + num_steps > rows_per_shard:
+    for source in stream.videos:
+        if offset and offset + source.num_steps > rows_per_shard:
             shard, offset = shard + 1, 0
-        places.append((video, shard, offset, num_steps))
-        offset += num_steps
-    return pl.DataFrame(places, schema=_INDEX, orient="row")
+        places.append(_Place(source, shard, offset))
+        offset += source.num_steps
+    return places
 
 
-def _write_video(file: BinaryIO, video: str, shape: tuple[int, int], blocks: Iterable[NDArray[Any]]) -> None:
-    num_steps, dimension = shape
+def _write_rest(
+    directory: Path, stream: FeatureStream, places: Sequence[_Place], progress: _Progress
+) -> None:
+    """Writes the videos that are not finished."""
+    due = places[len(progress.checksums) :]
+    blocks = iter(stream.encode([place.source.video for place in due])) if due else iter(())
+    for place in due:
+        num_rows = sum(other.source.num_steps for other in places if other.shard == place.shard)
+        with _open_shard(directory, place, (num_rows, stream.dimension), _DTYPES[stream.dtype]) as file:
+            sha256 = _write_video(file, place.source, stream, blocks)
+        progress.add(place.source, sha256)
+    for video, _ in blocks:
+        raise ProlepsisError(f"Features of {video!r} came that were not announced.")
+
+
+def _open_shard(directory: Path, place: _Place, shape: tuple[int, int], dtype: np.dtype[Any]) -> BinaryIO:
+    """The shard of a video, at the place where its features begin; what lies beyond is cut off."""
+    path = _shard_path(directory, place.shard)
+    if place.offset == 0:
+        file = path.open("wb")
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        )
+        return file
+    begun = path.open("r+b")
+    np.lib.format.read_magic(begun)
+    np.lib.format.read_array_header_1_0(begun)
+    begun.seek(place.offset * shape[1] * dtype.itemsize, 1)
+    begun.truncate()
+    return begun
+
+
+def _write_video(
+    file: BinaryIO, source: SourceVideo, stream: FeatureStream, blocks: Iterator[tuple[str, NDArray[Any]]]
+) -> str:
+    """Writes a video's features, and takes no more blocks than it needs to; returns their SHA-256."""
+    digest = hashlib.sha256()
     written = 0
-    for block in blocks:
-        if block.ndim != 2 or block.shape[1] != dimension:
+    while written < source.num_steps:
+        video, block = next(blocks, (None, np.empty((0, stream.dimension))))
+        if video != source.video:
             raise ProlepsisError(
-                f"Features of shape {block.shape} came; their dimension is {dimension}.", where=video
+                f"Features of {source.video!r} were due, but {video!r} came.",
+                where=f"{source.video}, step {written} of {source.num_steps}",
             )
-        with np.errstate(over="ignore"):  # an overflow becomes an infinity, and is reported as one
-            rows = block.astype(_DTYPE)
-        if not np.isfinite(rows).all():
+        if block.ndim != 2 or block.shape[1] != stream.dimension:
             raise ProlepsisError(
-                f"Features from step {written} on do not fit half precision: NaN, or beyond 65,504.",
-                where=video,
-                remedy="Encode in fp32, or choose an encoder whose features are of ordinary size.",
+                f"Features of shape {block.shape} came; their dimension is {stream.dimension}.",
+                where=source.video,
             )
-        file.write(rows.tobytes())
-        written += len(rows)
-    if written != num_steps:
-        raise ProlepsisError(f"Features of {written} steps came instead of {num_steps}.", where=video)
+        content = _checked(block, stream.dtype, f"{source.video}, from step {written} on").tobytes()
+        digest.update(content)
+        file.write(content)
+        written += len(block)
+    if written != source.num_steps:
+        raise ProlepsisError(
+            f"Features of {written} steps came instead of {source.num_steps}.", where=source.video
+        )
+    return digest.hexdigest()
 
 
-def _profile_row(video: str, features: NDArray[np.float16]) -> dict[str, Any]:
+def _checked(block: NDArray[Any], dtype: str, where: str) -> NDArray[Any]:
+    """The block in the store's type."""
+    with np.errstate(over="ignore"):  # an overflow becomes an infinity, and is reported as one
+        rows: NDArray[Any] = block.astype(_DTYPES[dtype])
+    if np.isfinite(rows).all():
+        return rows
+    if np.isfinite(block).all():
+        raise ProlepsisError(
+            "Features do not fit half precision: they go beyond 65,504.",
+            where=where,
+            remedy="Store them as they are: dtype: float32.",
+        )
+    raise ProlepsisError(
+        "Features are not numbers: NaN, or infinite.",
+        where=where,
+        remedy="Encode in fp32, or choose an encoder whose features are of ordinary size.",
+    )
+
+
+def _conclude(directory: Path, stream: FeatureStream, places: Sequence[_Place], progress: _Progress) -> None:
+    """Writes the index and the description of a store whose videos are all there."""
+    rows = [
+        (place.source.video, place.shard, place.offset, place.source.num_steps, place.source.sha256, sha256)
+        for place, sha256 in zip(places, progress.checksums, strict=True)
+    ]
+    index = pl.DataFrame(rows, schema=_INDEX, orient="row")
+    index.write_parquet(directory / "index.parquet")
+    paths = [_shard_path(directory, shard) for shard in sorted({place.shard for place in places})]
+    shards = [
+        {"file": path.name, "num_bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths
+    ]
+    meta = stream.configuration | {
+        "configuration_hash": fingerprint(stream.configuration),
+        "shards": shards,
+    }
+    write_json(directory / "meta.json", meta | {"hash": fingerprint([meta, index.rows()])})
+    progress.remove()
+
+
+def _rows_at(directory: Path, place: _Place) -> NDArray[Any] | None:
+    """The features at a place of an unfinished shard; None where they do not reach that far."""
+    path = _shard_path(directory, place.shard)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        (_, dimension), _, dtype = np.lib.format.read_array_header_1_0(file)
+        file.seek(place.offset * dimension * dtype.itemsize, 1)
+        content = file.read(place.source.num_steps * dimension * dtype.itemsize)
+    if len(content) < place.source.num_steps * dimension * dtype.itemsize:
+        return None
+    return np.frombuffer(content, dtype)
+
+
+def _line(source: SourceVideo, sha256: str) -> dict[str, Any]:
+    return {
+        "video": source.video,
+        "num_steps": source.num_steps,
+        "source_sha256": source.sha256,
+        "sha256": sha256,
+    }
+
+
+def _shard_path(directory: Path, shard: int) -> Path:
+    return directory / f"shard-{shard:05d}.npy"
+
+
+def _profile_row(video: str, features: NDArray[np.floating]) -> dict[str, Any]:
     values = features.astype(np.float32)
     return {
         "video": video,

@@ -1,5 +1,6 @@
 """The nodes of feature extraction."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +17,42 @@ def extract_features(
     """The features of all videos, as a stream that works while it is saved, and the clock that times it."""
     from prolepsis.training.device import resolve_device, resolve_precision
     from prolepsis.video.encoders import extraction
-    from prolepsis.video.features import FeatureStream
+    from prolepsis.video.features import FeatureStream, SourceVideo
 
     check_rate(video_manifest, parameters.rate)
     device = resolve_device(parameters.device)
-    encoder = parameters.encoder.load()(parameters.encoder.configuration()).to(device)
-    videos = [
-        extraction.VideoSteps(video, raw_videos / path, num_steps)
-        for video, path, num_steps in video_manifest.select("video", "path", "num_steps").iter_rows()
-    ]
+    encoder = parameters.encoder.build().to(device)
+    if parameters.compile:
+        encoder.compile()
+    videos = list(video_manifest.select("video", "path", "num_steps", "sha256").iter_rows())
     clock = extraction.Clock()
-    blocks = extraction.extract_features(
-        videos,
-        encoder,
-        rate=parameters.rate,
-        batch_size=parameters.batch_size,
-        decoder_threads=parameters.decoder_threads,
-        device=device,
-        precision=resolve_precision(parameters.precision, device),
-        clock=clock,
-    )
+
+    def encode(due: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        wanted = set(due)
+        return extraction.extract_features(
+            [
+                extraction.VideoSteps(video, raw_videos / path, num_steps)
+                for video, path, num_steps, _ in videos
+                if video in wanted
+            ],
+            encoder,
+            rate=parameters.rate,
+            batch_size=parameters.batch_size,
+            decoder_threads=parameters.decoder_threads,
+            device=device,
+            precision=resolve_precision(parameters.precision, device),
+            clock=clock,
+        )
+
     stream = FeatureStream(
         encoder=parameters.encoder.plugin,
         config=parameters.encoder.configuration().model_dump(mode="json"),
         weights_sha256=encoder.weights_sha256,
         rate=parameters.rate,
         dimension=encoder.dimension,
-        num_steps={video.video: video.num_steps for video in videos},
-        blocks=blocks,
+        videos=[SourceVideo(video, num_steps, sha256) for video, _, num_steps, sha256 in videos],
+        encode=encode,
+        dtype=parameters.dtype,
     )
     return stream, clock
 
@@ -59,6 +68,8 @@ def measure_features(frame_features: Any, extraction_clock: Any) -> dict[str, An
         "rate": frame_features.rate,
         "dimension": frame_features.dimension,
         "frames_per_second": extraction_clock.frames_per_second,
+        "stages_frames_per_second": extraction_clock.stage_rates,
+        "limit": extraction_clock.limit,
     }
 
 

@@ -1,16 +1,10 @@
 """What a user may say about feature extraction."""
 
-from typing import ClassVar
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-from prolepsis.plugins import PluginChoice
-
-
-class EncoderChoice(PluginChoice):
-    """A frame encoder and its configuration."""
-
-    group: ClassVar[str] = "prolepsis.frame_encoders"
+from prolepsis.video.encoders.choice import EncoderChoice
 
 
 class FeatureExtractionParams(BaseModel):
@@ -18,10 +12,12 @@ class FeatureExtractionParams(BaseModel):
 
     Attributes:
         rate: steps per second; the manifest's, so set it in `globals.yml`.
-        batch_size: frames encoded at once.
+        batch_size: steps encoded at once.
         decoder_threads: videos decoded side by side, ahead of the encoder.
         device: auto, cpu, mps, cuda or cuda:<number>.
         precision: auto, fp32 or bf16.
+        compile: whether torch.compile makes one program of the encoder: a minute at the start, on a GPU.
+        dtype: of the features in the store.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,3 +28,5 @@ class FeatureExtractionParams(BaseModel):
     decoder_threads: PositiveInt
     device: str
     precision: str
+    compile: bool
+    dtype: Literal["float16", "float32"]

@@ -1,30 +1,47 @@
 """Videos to features in one pass: decoded in threads, encoded in batches that span videos.
 
-Each video is decoded once, and only the frames on show at the steps' centre times are converted, at the size
-the network reads. Decoder threads run a bounded number of frames ahead of the encoder, so memory stays the
-same however long the videos are. PyAV and PyTorch release the interpreter's lock, so that threads suffice.
+Each video is decoded once, and only the frames that the encoder looks at are converted, at the size at which
+it takes them. Four stages work at the same time, each a bounded number of frames ahead of the next, so that
+memory stays the same however long the videos are:
+
+    decoding    threads, a video each         frames on show at the steps' times
+    batching    the encoder's thread          frames of several steps and videos as one tensor on the device
+    encoding    the encoder's thread          or the GPU, while the next batch is made
+    writing     whoever reads the features
+
+`Clock` says how many frames each of them could do in a second, and so which one is the limit. PyAV and
+PyTorch release the interpreter's lock, so that threads suffice.
 """
 
+import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from prolepsis.training.device import autocast
 from prolepsis.training.progress import progress
-from prolepsis.video import media
 from prolepsis.video.encoders.base import FrameEncoder
+from prolepsis.video.encoders.clips import Clip, clips_at
+from prolepsis.video.labels import step_times
 
-Frame = NDArray[np.uint8]
+STAGES = ("decoding", "batching", "encoding", "writing")
 
+_BATCHES_AHEAD = 2
 _WAKE_SECONDS = 0.1
+_Item = TypeVar("_Item")
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,16 +53,51 @@ class VideoSteps:
     num_steps: int
 
 
+@dataclass
 class Clock:
-    """How many frames were encoded, and how long that took, decoding included."""
+    """How many steps were encoded, how long that took, and how long each stage was busy with it.
 
-    def __init__(self) -> None:
-        self.frames = 0
-        self.seconds = 0.0
+    Attributes:
+        steps, seconds: of the whole, waiting included.
+        busy: seconds by stage, without the time that it waited for its neighbours; of several threads the
+            mean.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    busy: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
-    def frames_per_second(self) -> float:
-        return self.frames / self.seconds if self.seconds else 0.0
+    def frames_per_second(self) -> float | None:
+        """Steps a second of the whole; None when nothing was encoded."""
+        return self.steps / self.seconds if self.steps else None
+
+    @property
+    def stage_rates(self) -> dict[str, float]:
+        """The steps a second that each stage could do if it never had to wait."""
+        return {stage: self.steps / busy for stage, busy in self.busy.items() if busy and self.steps}
+
+    @property
+    def limit(self) -> str | None:
+        """The slowest stage: what to speed up first."""
+        rates = self.stage_rates
+        return min(rates, key=rates.__getitem__) if rates else None
+
+    def add(self, stage: str, seconds: float) -> None:
+        with self._lock:
+            self.busy[stage] += seconds
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.add(stage, time.perf_counter() - started)
+
+    def report(self) -> str:
+        """One line: the rate of the whole, those of the stages, and the limit."""
+        rates = ", ".join(f"{stage} {rate:,.1f}" for stage, rate in self.stage_rates.items())
+        return f"{self.frames_per_second or 0:,.1f} steps/s; alone: {rates}; the limit is {self.limit}"
 
 
 def extract_features(
@@ -61,34 +113,104 @@ def extract_features(
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yields pairs of a video and the features of its next steps, float32 [n, D], videos in the given order.
 
-    Step k is the frame on show at (k + 0.5) / rate seconds.
+    Step k is of the frames on show at the encoder's offsets from (k + 0.5) / rate seconds.
 
     Args:
+        encoder: on `device`.
         rate: steps per second.
-        batch_size: frames encoded at once, of as many videos as it takes.
+        batch_size: steps encoded at once, of as many videos as it takes.
         clock: is advanced with every batch.
 
     Raises:
         UnreadableVideoError: a video cannot be decoded to its last step.
     """
     clock = clock or Clock()
-    size = (encoder.input_size, encoder.input_size)
     total = sum(video.num_steps for video in videos)
-    decoder = _Decoder(videos, rate, size, decoder_threads, 2 * batch_size)
+    decoder = _Decoder(videos, encoder, rate, decoder_threads, _BATCHES_AHEAD * batch_size, clock)
+    encoding = _BatchEncoder(encoder, device, precision, clock)
     with progress("Encoding frames", total=total, unit="frames") as bar, decoder:
         started = time.perf_counter()
-        for batch in _batches(decoder, batch_size):
-            frames = torch.from_numpy(np.stack([frame for _, frame in batch]))
-            with autocast(device, precision):
-                features = encoder.encode(encoder.prepare(frames.to(device)))
-            bar.advance(len(batch))
-            clock.frames += len(batch)
-            clock.seconds = time.perf_counter() - started
-            yield from _split([video for video, _ in batch], features.cpu().numpy())
+        with _ahead(encoding.run(_batches(decoder, batch_size)), _BATCHES_AHEAD, "encoder") as encoded:
+            for names, features in encoded:
+                bar.advance(len(names))
+                clock.steps += len(names)
+                clock.seconds = time.perf_counter() - started
+                with clock.time("writing"):
+                    yield from _split(names, features)
+    if clock.steps:
+        _logger.info("Features: %s", clock.report())
+
+
+class _BatchEncoder:
+    """Batches of clips to features. On a GPU, which works on its own, the next batch is made meanwhile."""
+
+    def __init__(
+        self, encoder: FrameEncoder, device: torch.device, precision: torch.dtype, clock: Clock
+    ) -> None:
+        self._encoder = encoder
+        self._device = device
+        self._precision = precision
+        self._clock = clock
+        self._in_flight = 1 if device.type == "cuda" else 0
+
+    def run(
+        self, batches: Iterable[list[tuple[str, Clip]]]
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        launched: deque[tuple[list[str], Callable[[], NDArray[np.float32]]]] = deque()
+        for batch in batches:
+            launched.append(([video for video, _ in batch], self._launch([clip for _, clip in batch])))
+            if len(launched) > self._in_flight:
+                names, finish = launched.popleft()
+                yield names, finish()
+        for names, finish in launched:
+            yield names, finish()
+
+    def _launch(self, clips: Sequence[Clip]) -> Callable[[], NDArray[np.float32]]:
+        """Starts the encoding of a batch; the function returned waits for the features."""
+        with self._clock.time("batching"):
+            frames = batch_of_clips(clips, self._device)
+        if self._device.type != "cuda":
+            with self._clock.time("encoding"):
+                features = self._encode(frames).cpu().numpy()
+            return lambda: features
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        began.record()
+        on_device = self._encode(frames)
+        ended.record()
+
+        def finish() -> NDArray[np.float32]:
+            host: NDArray[np.float32] = on_device.cpu().numpy()
+            self._clock.add("encoding", began.elapsed_time(ended) / 1000)
+            return host
+
+        return finish
+
+    @torch.inference_mode()
+    def _encode(self, frames: Tensor) -> Tensor:
+        with autocast(self._device, self._precision):
+            features: Tensor = self._encoder(frames)
+        return features.float()
+
+
+def batch_of_clips(clips: Sequence[Clip], device: torch.device) -> Tensor:
+    """B clips of K frames as uint8 `[B, K, H, W, 3]` on a device; what clips share is copied there once."""
+    pictures = {id(picture): picture for clip in clips for picture in clip}
+    shared = len(pictures) < sum(map(len, clips))
+    frames = torch.from_numpy(
+        np.stack(list(pictures.values()) if shared else [picture for clip in clips for picture in clip])
+    )
+    if device.type == "cuda":
+        frames = frames.pin_memory()
+    frames = frames.to(device, non_blocking=True)
+    if not shared:
+        return frames.view(len(clips), -1, *frames.shape[1:])
+    places = {key: place for place, key in enumerate(pictures)}
+    index = [[places[id(picture)] for picture in clip] for clip in clips]
+    return frames[torch.tensor(index, device=device)]
 
 
 class _Decoder:
-    """Frames of all videos in order, as pairs of video and frame, read ahead by a pool of threads.
+    """Clips of all videos in order, as pairs of video and clip, read ahead by a pool of threads.
 
     Each video has a queue of its own. The pool takes videos in order, so the video that is waited for is
     always among those being decoded; a full queue holds a thread back.
@@ -97,57 +219,114 @@ class _Decoder:
     def __init__(
         self,
         videos: Sequence[VideoSteps],
+        encoder: FrameEncoder,
         rate: float,
-        size: tuple[int, int],
         threads: int,
-        frames_ahead: int,
+        clips_ahead: int,
+        clock: Clock,
     ) -> None:
         self._videos = videos
+        self._offsets = encoder.offsets
+        self._size = (encoder.input_size, encoder.input_size)
         self._rate = rate
-        self._size = size
+        self._threads = max(1, min(threads, len(videos)))
+        self._clock = clock
         self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decoder")
-        self._queues: list[queue.Queue[Frame | Exception | None]] = [
-            queue.Queue(max(1, frames_ahead // threads)) for _ in videos
-        ]
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decoder")
+        length = max(1, clips_ahead // self._threads)
+        self._channels = [_Channel[Clip](length, self._stop) for _ in videos]
 
     def __enter__(self) -> "_Decoder":
-        for video, frames in zip(self._videos, self._queues, strict=True):
-            self._pool.submit(self._decode, video, frames)
+        for video, channel in zip(self._videos, self._channels, strict=True):
+            self._pool.submit(channel.feed, self._clips(video))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def __iter__(self) -> Iterator[tuple[str, Frame]]:
-        for video, frames in zip(self._videos, self._queues, strict=True):
-            while (frame := frames.get()) is not None:
-                if isinstance(frame, Exception):
-                    raise frame
-                yield video.video, frame
+    def __iter__(self) -> Iterator[tuple[str, Clip]]:
+        for video, channel in zip(self._videos, self._channels, strict=True):
+            for clip in channel:
+                yield video.video, clip
 
-    def _decode(self, video: VideoSteps, frames: "queue.Queue[Frame | Exception | None]") -> None:
+    def _clips(self, video: VideoSteps) -> Iterator[Clip]:
+        centres = step_times(video.num_steps, self._rate)
+        busy = 0.0
+        started = time.perf_counter()
         try:
-            times = [(step + 0.5) / self._rate for step in range(video.num_steps)]
-            for frame in media.frames_at(video.path, times, self._size):
-                self._put(frames, frame)
-            self._put(frames, None)
-        except Exception as error:  # handed to the thread that waits for the frames
-            self._put(frames, error)
+            for clip in clips_at(video.path, centres, self._offsets, self._size):
+                busy += time.perf_counter() - started
+                yield clip
+                started = time.perf_counter()
+        finally:
+            self._clock.add("decoding", busy / self._threads)
 
-    def _put(self, frames: "queue.Queue[Frame | Exception | None]", item: Frame | Exception | None) -> None:
+
+class _Channel(Generic[_Item]):
+    """A bounded queue between two threads. What goes wrong while it is fed is raised where it is read."""
+
+    def __init__(self, length: int, stop: threading.Event) -> None:
+        self._queue: queue.Queue[_Item | _End] = queue.Queue(length)
+        self._stop = stop
+
+    def feed(self, items: Iterator[_Item]) -> None:
+        """Puts items until they end or the reader stops."""
+        error: Exception | None = None
+        try:
+            for item in items:
+                if not self._put(item):
+                    return
+        except Exception as raised:  # handed to the thread that reads
+            error = raised
+        self._put(_End(error))
+
+    def __iter__(self) -> Iterator[_Item]:
         while not self._stop.is_set():
             try:
-                frames.put(item, timeout=_WAKE_SECONDS)
+                item = self._queue.get(timeout=_WAKE_SECONDS)
+            except queue.Empty:
+                continue
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+
+    def _put(self, item: "_Item | _End") -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=_WAKE_SECONDS)
             except queue.Full:
                 continue
-            return
+            return True
+        return False
 
 
-def _batches(frames: Iterable[tuple[str, Frame]], size: int) -> Iterator[list[tuple[str, Frame]]]:
-    batch: list[tuple[str, Frame]] = []
-    for pair in frames:
+@dataclass(frozen=True)
+class _End:
+    """The end of a channel, and why it came early, if it did."""
+
+    error: Exception | None
+
+
+@contextmanager
+def _ahead(items: Iterator[_Item], length: int, name: str) -> Iterator[Iterator[_Item]]:
+    """Items made in a thread of their own, up to `length` ahead of whoever takes them."""
+    stop = threading.Event()
+    channel = _Channel[_Item](length, stop)
+    thread = threading.Thread(target=channel.feed, args=(items,), name=name)
+    thread.start()
+    try:
+        yield iter(channel)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _batches(clips: Iterable[tuple[str, Clip]], size: int) -> Iterator[list[tuple[str, Clip]]]:
+    batch: list[tuple[str, Clip]] = []
+    for pair in clips:
         batch.append(pair)
         if len(batch) == size:
             yield batch
