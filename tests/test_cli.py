@@ -145,7 +145,7 @@ def test_an_annotation_of_an_unknown_video_is_named_with_its_row(project: Projec
     message = refused(project, "--pipelines", "video_ingestion")
     assert "line 3: there is no video 'mach'; did you mean 'match'?" in message
     assert f"where: {annotations}" in message
-    assert "to do: Mend these places in the file." in message
+    assert "to do: Mend these places in the file; times are in seconds from the first frame." in message
     assert written(project) == WRITTEN_BEFORE_THE_ANNOTATIONS_ARE_READ
 
 
@@ -154,7 +154,7 @@ def test_an_annotation_beyond_the_end_of_its_video_is_named_with_its_row(project
     message = refused(project, "--pipelines", "video_ingestion")
     assert "line 3: the end 9.5 s is beyond the end of the video 'match' at 2.00 s" in message
     assert f"where: {annotations}" in message
-    assert "to do: Mend these places in the file." in message
+    assert "to do: Mend these places in the file; times are in seconds from the first frame." in message
     assert written(project) == WRITTEN_BEFORE_THE_ANNOTATIONS_ARE_READ
 
 

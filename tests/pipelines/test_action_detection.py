@@ -10,7 +10,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.action_detection import create_pipeline
 from prolepsis.pipelines.action_detection.params import DetectorParams
 from prolepsis.variants import VARIANTS
-from prolepsis.video.features import FeatureStream
+from prolepsis.video.features import FeatureStream, SourceVideo
 
 from support import Project
 
@@ -39,6 +39,7 @@ def frame_labels() -> pl.DataFrame:
                 "time": (np.arange(steps) + 0.5) / RATE,
                 "labels": pl.Series(labels_of(video, steps)).cast(pl.List(pl.UInt8)),
                 "ignore": np.arange(steps) == 7,
+                "rule": ["centre"] * steps,
             }
         )
         for split, videos in LENGTHS.items()
@@ -54,7 +55,8 @@ def feature_stream() -> FeatureStream:
         (video, labels_of(video, steps) @ mixing + random.normal(0, 0.5, (steps, DIMENSION)))
         for video, steps in num_steps.items()
     ]
-    return FeatureStream("made up", {}, "0" * 64, RATE, DIMENSION, num_steps, blocks)
+    videos = [SourceVideo(video, steps, "") for video, steps in num_steps.items()]
+    return FeatureStream("made up", {}, "0" * 64, RATE, DIMENSION, videos, lambda _: blocks)
 
 
 @pytest.fixture
