@@ -32,6 +32,11 @@ class ValidationHooks:
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         ValidationHooks.context = ref(context)
+        _place.set(None)
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        _place.set(None)  # what failed was not saved or loaded to its end
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str) -> None:

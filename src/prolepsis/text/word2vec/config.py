@@ -10,7 +10,8 @@ SATURATION = 6.0
 
 
 class Word2VecConfig(BaseModel):
-    """Skip-gram or CBOW; where word2vec.c and others differ, the defaults are word2vec.c's.
+    """Skip-gram or CBOW; where word2vec.c and others differ, the defaults are word2vec.c's, but for
+    `targets_per`, whose own is faster.
 
     Attributes:
         model: `skip_gram`: each word of a window predicts its centre; `cbow`: the mean of them does.

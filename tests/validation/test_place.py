@@ -1,0 +1,16 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+from prolepsis.validation.hooks import Place, ValidationHooks, place
+
+
+def test_what_failed_to_be_saved_or_loaded_is_not_the_place_of_what_comes_after() -> None:
+    hooks = ValidationHooks()
+    for forget in (
+        hooks.on_pipeline_error,
+        lambda: hooks.after_context_created(SimpleNamespace(project_path=Path())),
+    ):
+        hooks.before_dataset_loaded("documents")
+        assert place() == Place("documents", "load")
+        forget()
+        assert place() is None
