@@ -23,7 +23,27 @@ if TYPE_CHECKING:
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+SUFFIXES = (
+    ".3gp",
+    ".avi",
+    ".flv",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".ogv",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
+
+# They store one time for a frame, that of decoding. What FFmpeg makes of it as a presentation timestamp is in
+# the wrong order where frames are reordered; the decoding times of the frames in the order they are shown are
+# the right ones.
+_FORMATS_WITHOUT_PRESENTATION_TIMES = ("asf", "avi")
 
 _SMALLEST_STEP_S = 1e-6  # timestamps are fractions; a time asked for is a float
 # A header may be a little off; beyond this the rest of the file is missing.
@@ -108,7 +128,7 @@ def probe(path: Path) -> VideoInfo:
         upright = rotation % 180 == 0
         return VideoInfo(
             container=_container_name(container, path),
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,
             width=stream.width if upright else stream.height,
             height=stream.height if upright else stream.width,
             rotation=rotation,
@@ -183,15 +203,16 @@ def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, a
 
     stream = container.streams.video[0]
     nominal = 1.0 / float(stream.average_rate or 25)
+    by_decoding = container.format.name in _FORMATS_WITHOUT_PRESENTATION_TIMES
     start: float | None = None
     last = 0.0
     try:
         for frame in container.decode(stream):
-            time = frame.time
+            time = _time(frame, by_decoding)
             if start is None:
                 start, now = time or 0.0, 0.0
             else:
-                # A frame without a timestamp, as old AVI files have them, follows at the nominal rate.
+                # A frame without a timestamp, as the last ones of an AVI file, follows at the nominal rate.
                 now = max(last, last + nominal if time is None else time - start)
             last = now
             yield now, frame
@@ -200,6 +221,11 @@ def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, a
         raise UnreadableVideoError(
             f"It cannot be decoded beyond {last:.2f} s: {_reason(error)}.", where=path
         ) from error
+
+
+def _time(frame: "av.VideoFrame", by_decoding: bool) -> float | None:
+    stamp = frame.dts if by_decoding else frame.pts
+    return None if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
 
 
 def _check_whole(container: "InputContainer", path: Path, num_frames: int, duration: float) -> None:
