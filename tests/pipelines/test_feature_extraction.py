@@ -32,7 +32,23 @@ def manifest(rows: list[tuple[str, str, str, int]]) -> pl.DataFrame:
     """Rows of video, split, path and number of frames, as video ingestion writes them."""
     return pl.DataFrame(
         [
-            (video, split, path, "0" * 64, "mp4", "h264", 96, 96, 12.5, frames / 12.5, frames, frames // 2)
+            (
+                video,
+                split,
+                path,
+                "0" * 64,
+                "mp4",
+                "h264",
+                96,
+                96,
+                0,
+                12.5,
+                12.5,
+                frames / 12.5,
+                frames,
+                frames // 2,
+                [],
+            )
             for video, split, path, frames in rows
         ],
         schema={
@@ -44,10 +60,13 @@ def manifest(rows: list[tuple[str, str, str, int]]) -> pl.DataFrame:
             "codec": pl.String,
             "width": pl.Int32,
             "height": pl.Int32,
+            "rotation": pl.Int32,
             "fps": pl.Float64,
+            "nominal_fps": pl.Float64,
             "duration": pl.Float64,
             "num_frames": pl.Int64,
             "num_steps": pl.Int32,
+            "problems": pl.List(pl.String),
         },
         orient="row",
     )

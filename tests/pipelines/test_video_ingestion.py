@@ -43,9 +43,9 @@ def parameters(**changes: Any) -> VideoIngestionParams:
     return VideoIngestionParams.model_validate(values | changes)
 
 
-def write_video(path: Path, seconds: int = 2) -> None:
+def write_video(path: Path, seconds: int = 2, options: dict[str, str] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream("mpeg4", rate=Fraction(25, 2))
         stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
         for number in range(round(seconds * 12.5)):
@@ -92,6 +92,16 @@ def test_the_manifest_says_what_each_video_is(raw_videos: Path) -> None:
     assert (kitchen["width"], kitchen["height"]) == (48, 32)
     assert kitchen["fps"] == pytest.approx(12.5)
     assert kitchen["duration"] == pytest.approx(4.0)
+    assert (kitchen["rotation"], kitchen["nominal_fps"], kitchen["problems"]) == (0, 12.5, [])
+
+
+def test_the_manifest_says_what_is_odd(raw_videos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    write_video(raw_videos / "test" / "Straße.mkv", options={"live": "1"})
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    assert set_aside.is_empty()
+    assert manifest["problems"].to_list() == [["no duration in the header"], [], []]
+    assert "test/Straße.mkv is used, though odd: no duration in the header" in caplog.text
 
 
 def test_a_bad_video_is_set_aside_and_its_annotations_with_it(

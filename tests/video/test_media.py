@@ -32,9 +32,10 @@ def write_video(
     pixels: str = "yuv420p",
     options: dict[str, str] | None = None,
     encoder_options: dict[str, str] | None = None,
+    container_format: str | None = None,
 ) -> Path:
     """Pictures at the given milliseconds; by default 40 ms apart."""
-    with av.open(str(path), "w", options=options or {}) as container:
+    with av.open(str(path), "w", format=container_format, options=options or {}) as container:
         stream = container.add_stream(codec, rate=25, options=encoder_options or {})
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = pixels
@@ -100,6 +101,7 @@ def test_a_video_is_what_was_written(tmp_path: Path, encoder: str, codec: str, s
     assert (info.width, info.height, info.rotation, info.num_frames) == (96, 64, 0, 25)
     assert info.duration == pytest.approx(1.0, abs=0.001)
     assert info.frames_per_second == pytest.approx(25.0, rel=0.001)
+    assert info.nominal_frames_per_second == 25.0
     # Each frame is on show from its own time to just before the next one's.
     starts = [number / 25 for number in range(25)]
     assert [grey_number(frame) for frame in frames_at(path, [time + 0.001 for time in starts])] == [
@@ -180,6 +182,7 @@ def test_a_file_need_not_say_how_long_it_is(tmp_path: Path, suffix: str, codec: 
     with av.open(str(path)) as container:
         assert container.duration is None
     assert (probe(path).num_frames, probe(path).duration) == (25, pytest.approx(1.0))
+    assert probe(path).problems == ("no duration in the header",)
     assert [grey_number(frame) for frame in frames_at(path, [0.5, 0.99])] == [12, 24]
 
 
@@ -198,10 +201,20 @@ def claim_frames(path: Path, count: int) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("claimed", [0, 5, 26])
-def test_the_number_of_frames_is_what_is_there_not_what_the_header_says(tmp_path: Path, claimed: int) -> None:
+@pytest.mark.parametrize(
+    ("claimed", "problem"),
+    [
+        (0, "no duration in the header"),
+        (5, "the header promises 5 frames, 25 are there"),
+        (26, "the header promises 26 frames, 25 are there"),
+    ],
+)
+def test_the_number_of_frames_is_what_is_there_not_what_the_header_says(
+    tmp_path: Path, claimed: int, problem: str
+) -> None:
     path = write_video(tmp_path / "lies.avi", greys(25), codec="mpeg4")
     claim_frames(path, claimed)
+    assert probe(path).problems == (problem,)
     assert (probe(path).num_frames, probe(path).duration) == (25, pytest.approx(1.0))
     assert [grey_number(frame) for frame in frames_at(path, [0.5, 0.99])] == [12, 24]
 
@@ -227,9 +240,27 @@ def test_the_frame_on_show_is_the_last_that_started(variable: Path, times: list[
 
 def test_time_is_that_of_the_timestamps(variable: Path) -> None:
     info = probe(variable)
+    assert info.problems == (
+        "variable frame rate: from one frame to the next are 10 to 1967 ms",
+        "starts at 5.00 s; times count from there",
+    )
     assert info.num_frames == len(VARIABLE)
     assert 4.0 < info.duration < 6.1  # from the first frame's start to the last one's end
     assert info.frames_per_second == pytest.approx(len(VARIABLE) / info.duration)
+
+
+def test_frames_without_timestamps_follow_at_the_nominal_rate(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "raw.m4v", greys(25), container_format="h264")
+    info = probe(path)
+    assert (info.num_frames, info.duration) == (25, pytest.approx(1.0))
+    assert "25 frames without timestamps, placed at the nominal rate" in info.problems
+    assert [grey_number(frame) for frame in frames_at(path, [0.5, 0.99])] == [12, 24]
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60])
+def test_timestamps_rounded_to_milliseconds_make_no_variable_rate(tmp_path: Path, rate: int) -> None:
+    ticks = [round(1000 * number / rate) for number in range(25)]
+    assert probe(write_video(tmp_path / "rounded.mkv", greys(25), ticks)).problems == ()
 
 
 def test_frames_are_scaled_to_the_size_asked_for(tmp_path: Path) -> None:

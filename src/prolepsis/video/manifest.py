@@ -21,7 +21,7 @@ from prolepsis.video.media import SUFFIXES, UnreadableVideoError, VideoInfo, che
 _logger = logging.getLogger(__name__)
 
 _MOST_SHOWN = 5
-_SCHEMA = {
+_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "video": pl.String,
     "split": pl.String,
     "path": pl.String,
@@ -30,10 +30,13 @@ _SCHEMA = {
     "codec": pl.String,
     "width": pl.Int32,
     "height": pl.Int32,
+    "rotation": pl.Int32,
     "fps": pl.Float64,
+    "nominal_fps": pl.Float64,
     "duration": pl.Float64,
     "num_frames": pl.Int64,
     "num_steps": pl.Int32,
+    "problems": pl.List(pl.String),
 }
 
 
@@ -70,6 +73,8 @@ def build_manifest(
                 set_aside.append((path, result.message))
                 _logger.warning("%s is set aside: %s", path, result.message)
             else:
+                if result[0].problems:
+                    _logger.info("%s is used, though odd: %s", path, "; ".join(result[0].problems))
                 rows.append(_row(path, *result, rate, split_shares))
     _check_bad_share(set_aside, len(files), max_bad_share, folder)
     manifest = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
@@ -101,7 +106,7 @@ def _examine(path: Path, folder: Path) -> tuple[VideoInfo, str] | UnreadableVide
 
 def _row(
     path: str, info: VideoInfo, sha256: str, rate: float, split_shares: Mapping[str, float]
-) -> tuple[str | int | float, ...]:
+) -> tuple[str | int | float | list[str] | None, ...]:
     return (
         video_id(path),
         choose_split(path, split_shares),
@@ -111,10 +116,13 @@ def _row(
         info.codec,
         info.width,
         info.height,
+        info.rotation,
         info.frames_per_second,
+        info.nominal_frames_per_second,
         info.duration,
         info.num_frames,
         num_steps(info.duration, rate),
+        list(info.problems),
     )
 
 

@@ -4,6 +4,7 @@ Time is that of the presentation timestamps, counted from the first frame, never
 nominal rate: so variable rates, a start that is not zero and dropped frames need no special care.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,11 @@ _SMALLEST_STEP_S = 1e-6  # timestamps are fractions; a time asked for is a float
 # A header may be a little off; beyond this the rest of the file is missing.
 _MISSING_SHARE = 0.1
 _MISSING_S = 0.5
+# The delay of reordered frames is no late start.
+_LATE_START_S = 0.1
+# Containers round timestamps, some to milliseconds: that alone makes no variable frame rate.
+_ROUNDING_S = 0.0021
+_UNEVEN_SHARE = 0.1
 
 
 class UnreadableVideoError(ProlepsisError):
@@ -60,7 +66,8 @@ class VideoInfo:
     """What a video turned out to be when all of it was decoded.
 
     Width and height are those on show, after the rotation tag. `duration` runs from the first frame's start
-    to the last one's end, in seconds; `frames_per_second` is the average.
+    to the last one's end, in seconds; `frames_per_second` is the average, `nominal_frames_per_second` that of
+    the header, if it has one. `problems` are what is odd, yet no obstacle.
     """
 
     container: str
@@ -71,6 +78,8 @@ class VideoInfo:
     frames_per_second: float
     duration: float
     num_frames: int
+    nominal_frames_per_second: float | None
+    problems: tuple[str, ...]
 
 
 def find_videos(folder: Path) -> list[Path]:
@@ -114,27 +123,26 @@ def probe(path: Path) -> VideoInfo:
     """
     with _open(path) as container:
         stream = container.streams.video[0]
-        rotation, num_frames, last, step = 0, 0, 0.0, 0.0
+        tally = _Tally()
         for time, frame in _decode(container, path):
-            if num_frames == 0:
-                rotation = _rotation(frame)
-            step = _frame_duration(frame) or max(time - last, step)
-            last = time
-            num_frames += 1
-        if num_frames == 0:
+            tally.add(time, frame)
+        if tally.num_frames == 0:
             raise UnreadableVideoError("It has a video stream, but not one frame.", where=path)
-        duration = last + (step or 1.0 / float(stream.average_rate or 25))
-        _check_whole(container, path, num_frames, duration)
-        upright = rotation % 180 == 0
+        nominal = stream.guessed_rate or stream.average_rate
+        duration = tally.last + (tally.step or 1.0 / float(nominal or 25))
+        _check_whole(container, path, tally.num_frames, duration)
+        upright = tally.rotation % 180 == 0
         return VideoInfo(
             container=_container_name(container, path),
             codec=stream.codec_context.codec.canonical_name,
             width=stream.width if upright else stream.height,
             height=stream.height if upright else stream.width,
-            rotation=rotation,
-            frames_per_second=num_frames / duration,
+            rotation=tally.rotation,
+            frames_per_second=tally.num_frames / duration,
             duration=duration,
-            num_frames=num_frames,
+            num_frames=tally.num_frames,
+            nominal_frames_per_second=float(nominal) if nominal else None,
+            problems=(*tally.problems(), *_header_problems(container, tally.num_frames)),
         )
 
 
@@ -228,6 +236,43 @@ def _time(frame: "av.VideoFrame", by_decoding: bool) -> float | None:
     return None if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
 
 
+class _Tally:
+    """What is counted and measured while the frames of a video pass by."""
+
+    def __init__(self) -> None:
+        self.num_frames = 0
+        self.rotation = 0
+        self.last = 0.0
+        self.step = 0.0
+        self._first_stamp: float | None = None
+        self._shortest = math.inf
+        self._longest = 0.0
+        self._without_stamp = 0
+
+    def add(self, time: float, frame: "av.VideoFrame") -> None:
+        if self.num_frames == 0:
+            self.rotation = _rotation(frame)
+            self._first_stamp = frame.time
+        else:
+            between = time - self.last
+            self._shortest, self._longest = min(self._shortest, between), max(self._longest, between)
+        self._without_stamp += frame.pts is None
+        self.step = _frame_duration(frame) or max(time - self.last, self.step)
+        self.last = time
+        self.num_frames += 1
+
+    def problems(self) -> Iterator[str]:
+        if self._longest - self._shortest > max(_ROUNDING_S, _UNEVEN_SHARE * self._shortest):
+            yield (
+                "variable frame rate: from one frame to the next are "
+                f"{1000 * self._shortest:.0f} to {1000 * self._longest:.0f} ms"
+            )
+        if self._first_stamp is not None and abs(self._first_stamp) > _LATE_START_S:
+            yield f"starts at {self._first_stamp:.2f} s; times count from there"
+        if self._without_stamp:
+            yield f"{self._without_stamp} frames without timestamps, placed at the nominal rate"
+
+
 def _check_whole(container: "InputContainer", path: Path, num_frames: int, duration: float) -> None:
     stream = container.streams.video[0]
     promised = 0.0
@@ -245,6 +290,14 @@ def _check_whole(container: "InputContainer", path: Path, num_frames: int, durat
         raise UnreadableVideoError(
             f"It is cut off: of the {stream.frames} frames it promises, {num_frames} are there.", where=path
         )
+
+
+def _header_problems(container: "InputContainer", num_frames: int) -> Iterator[str]:
+    stream = container.streams.video[0]
+    if not stream.duration and not container.duration:
+        yield "no duration in the header"
+    if stream.frames not in (0, num_frames):
+        yield f"the header promises {stream.frames} frames, {num_frames} are there"
 
 
 def _convert(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
