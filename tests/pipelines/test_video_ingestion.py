@@ -38,6 +38,7 @@ def parameters(**changes: Any) -> VideoIngestionParams:
         "duplicates": "refuse",
         "overlaps_of_one_class": "refuse",
         "max_bad_share": 0.4,
+        "image_folder_rate": 10.0,
         "split_shares": SHARES,
     }
     return VideoIngestionParams.model_validate(values | changes)
@@ -126,6 +127,33 @@ def test_too_many_bad_videos_stop_the_run_with_their_reasons(raw_videos: Path) -
     (raw_videos / "val" / "market.avi").write_bytes(b"this is no video")
     with pytest.raises(ProlepsisError, match=r"1 of 3 videos cannot be read:\n +val/market.avi: It cannot"):
         build_video_manifest(raw_videos, parameters(max_bad_share=0.1))
+
+
+def write_images(folder: Path, numbers: list[int]) -> None:
+    folder.mkdir(parents=True)
+    for number in numbers:
+        path = str(folder / f"{number}.png")
+        with av.open(path, "w", format="image2", options={"update": "1"}) as container:
+            stream = container.add_stream("png", rate=1)
+            stream.height, stream.width, stream.pix_fmt = 32, 48, "rgb24"
+            picture = np.full((32, 48, 3), number, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+
+
+def test_folders_of_images_are_videos_of_the_rate_in_the_parameters(raw_videos: Path) -> None:
+    write_images(raw_videos / "test" / "walk", [*range(1, 21)])
+    write_images(raw_videos / "train" / "gap", [1, 2, 4])
+    manifest, set_aside = build_video_manifest(raw_videos, parameters(image_folder_rate=10.0))
+    walk = manifest.row(by_predicate=pl.col("video") == "walk", named=True)
+    assert (walk["path"], walk["split"], walk["container"]) == ("test/walk", "test", "images")
+    assert (walk["fps"], walk["duration"], walk["num_frames"], walk["num_steps"]) == (10.0, 2.0, 20, 10)
+    assert set_aside.rows() == [("train/gap", "The image 3 is missing.")]
+    (raw_videos / "test" / "walk" / "3.png").write_bytes(
+        (raw_videos / "test" / "walk" / "4.png").read_bytes()
+    )
+    changed, _ = build_video_manifest(raw_videos, parameters(image_folder_rate=10.0))
+    assert changed.row(by_predicate=pl.col("video") == "walk", named=True)["sha256"] != walk["sha256"]
 
 
 def test_a_link_out_of_the_folder_is_set_aside(raw_videos: Path, tmp_path: Path) -> None:
@@ -218,6 +246,7 @@ def test_a_file_without_one_action_is_an_error(raw_videos: Path, tmp_path: Path)
         {"rate": 0},
         {"rule": "guess"},
         {"max_bad_share": 2},
+        {"image_folder_rate": 0},
         {"split_shares": {"train": 0.7, "val": 0.7, "test": 0.0}},
         {"frames": 3},
     ],

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prolepsis.video import media
+from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.media import (
     SUFFIXES,
-    UnreadableVideoError,
     check_inside,
     find_videos,
     frames_at,

@@ -1,4 +1,4 @@
-"""Video files in: what they are, and their frames at given times.
+"""Videos in, be they files or folders of numbered images: what they are, and their frames at given times.
 
 Time is that of the presentation timestamps, counted from the first frame, never a frame's number divided by a
 nominal rate: so variable rates, a start that is not zero and dropped frames need no special care.
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from prolepsis.errors import ProlepsisError
+from prolepsis.video.errors import UnreadableVideoError
+from prolepsis.video.image_folders import is_image_folder, numbered_images
 
 if TYPE_CHECKING:
     import av
@@ -57,10 +59,6 @@ _ROUNDING_S = 0.0021
 _UNEVEN_SHARE = 0.1
 
 
-class UnreadableVideoError(ProlepsisError):
-    """A file that is no video or cannot be decoded to its end; `message` is the reason."""
-
-
 @dataclass(frozen=True)
 class VideoInfo:
     """What a video turned out to be when all of it was decoded.
@@ -85,42 +83,52 @@ class VideoInfo:
 def find_videos(folder: Path) -> list[Path]:
     """All video files (by suffix) in a folder and its subfolders, sorted; hidden ones are passed over.
 
-    Links to folders are not followed; a linked file is listed, and `check_inside` judges it.
+    A subfolder that holds images and nothing else is a video too. Links to folders are not followed; a linked
+    file is listed, and `check_inside` judges it.
     """
     found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, entries in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found.extend(
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        )
+        files = [name for name in entries if not name.startswith(".")]
+        found.extend(Path(parent, name) for name in files if Path(name).suffix.lower() in SUFFIXES)
+        if is_image_folder(folders, files) and Path(parent) != folder:
+            found.append(Path(parent))
     return sorted(found)
 
 
 def check_inside(path: Path, folder: Path) -> None:
-    """Refuses a path that leads out of `folder` through a symbolic link.
+    """Refuses a video that leads out of `folder` through a symbolic link: itself, or one of its images.
 
     Raises:
         UnreadableVideoError: it does, or the link is broken.
     """
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UnreadableVideoError(
-            "It is a symbolic link to a place outside the folder of videos.",
-            where=path,
-            remedy="Put the file itself into the folder.",
-        )
+    inside = folder.resolve()
+    for file in [path, *(path.iterdir() if path.is_dir() else ())]:
+        if not file.resolve().is_relative_to(inside):
+            raise UnreadableVideoError(
+                f"{'It' if file == path else file.name} is a symbolic link to a place outside the folder of "
+                "videos.",
+                where=path,
+                remedy="Put the file itself into the folder.",
+            )
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path, image_folder_rate: float | None = None) -> VideoInfo:
     """Decodes a whole video, without converting a frame, and says what it is.
 
     Headers are not believed: only decoding tells whether a file is whole and how many frames it has. It runs
     in constant memory and releases Python's lock, so that threads probe in parallel.
 
+    Args:
+        path: a file or a folder of numbered images.
+        image_folder_rate: frames per second of a folder of images, which does not say it itself.
+
     Raises:
         UnreadableVideoError: it has no video stream or no frame, it is damaged, or its end is missing.
+        ProlepsisError: it is a folder of images, and no rate is given.
     """
+    if path.is_dir():
+        return _probe_images(path, _known_rate(image_folder_rate, path))
     with _open(path) as container:
         stream = container.streams.video[0]
         tally = _Tally()
@@ -131,12 +139,12 @@ def probe(path: Path) -> VideoInfo:
         nominal = stream.guessed_rate or stream.average_rate
         duration = tally.last + (tally.step or 1.0 / float(nominal or 25))
         _check_whole(container, path, tally.num_frames, duration)
-        upright = tally.rotation % 180 == 0
+        width, height = _size_on_show(stream.width, stream.height, tally.rotation)
         return VideoInfo(
             container=_container_name(container, path),
             codec=stream.codec_context.codec.canonical_name,
-            width=stream.width if upright else stream.height,
-            height=stream.height if upright else stream.width,
+            width=width,
+            height=height,
             rotation=tally.rotation,
             frames_per_second=tally.num_frames / duration,
             duration=duration,
@@ -146,24 +154,35 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def frames_at(path: Path, times: Sequence[float], size: tuple[int, int] | None = None) -> Iterator[Picture]:
+def frames_at(
+    path: Path,
+    times: Sequence[float],
+    size: tuple[int, int] | None = None,
+    image_folder_rate: float | None = None,
+) -> Iterator[Picture]:
     """Yields the frame on show at each of `times`, as RGB [height, width, 3].
 
     The frame on show is the last one that started at or before the time; before the first it is the first,
     past the end the last. One pass, at most two decoded frames in memory; frames that nobody asked for are
-    not converted.
+    not converted, and images that nobody asked for not even read.
 
     Args:
+        path: a file or a folder of numbered images.
         times: seconds after the first frame, ascending.
         size: (height, width) to scale to, bilinear, without regard to the aspect ratio; None keeps the size.
+        image_folder_rate: frames per second of a folder of images, which does not say it itself.
 
     Raises:
         UnreadableVideoError: the file cannot be decoded that far.
+        ProlepsisError: it is a folder of images, and no rate is given.
         ValueError: the times do not ascend.
     """
     if any(later < earlier for earlier, later in pairwise(times)):
         raise ValueError("the times must ascend")
     if not times:
+        return
+    if path.is_dir():
+        yield from _images_at(path, times, size, _known_rate(image_folder_rate, path))
         return
     with _open(path) as container:
         wanted = 0
@@ -182,6 +201,70 @@ def frames_at(path: Path, times: Sequence[float], size: tuple[int, int] | None =
         picture = _convert(shown, size)
         for _ in range(wanted, len(times)):
             yield picture
+
+
+def _known_rate(image_folder_rate: float | None, path: Path) -> float:
+    if image_folder_rate is None:
+        raise ProlepsisError(
+            "It is a folder of images, which does not say how many of them make a second.",
+            where=path,
+            remedy="Give image_folder_rate; the column fps of video_manifest holds it.",
+        )
+    return image_folder_rate
+
+
+def _probe_images(folder: Path, rate: float) -> VideoInfo:
+    """Decodes all images of a folder; they must be of one size."""
+    images = numbered_images(folder)
+    decoded = map(_image, images)
+    codec, first = next(decoded)
+    codecs, rotation = {codec}, _rotation(first)
+    width, height = _size_on_show(first.width, first.height, rotation)
+    for image, (codec, frame) in zip(images[1:], decoded, strict=True):
+        size = _size_on_show(frame.width, frame.height, _rotation(frame))
+        if size != (width, height):
+            raise UnreadableVideoError(
+                f"Its images are of different sizes: {images[0].name} is {width}x{height}, "
+                f"{image.name} is {size[0]}x{size[1]}.",
+                where=folder,
+            )
+        codecs.add(codec)
+    return VideoInfo(
+        container="images",
+        codec=", ".join(sorted(codecs)),
+        width=width,
+        height=height,
+        rotation=rotation,
+        frames_per_second=rate,
+        duration=len(images) / rate,
+        num_frames=len(images),
+        nominal_frames_per_second=rate,
+        problems=(),
+    )
+
+
+def _images_at(
+    folder: Path, times: Sequence[float], size: tuple[int, int] | None, rate: float
+) -> Iterator[Picture]:
+    images = numbered_images(folder)
+    on_show = (math.floor((time + _SMALLEST_STEP_S) * rate) for time in times)
+    for index, same in groupby(min(max(0, index), len(images) - 1) for index in on_show):
+        picture = _convert(_image(images[index])[1], size)
+        for _ in same:
+            yield picture
+
+
+def _image(path: Path) -> "tuple[str, av.VideoFrame]":
+    """The codec and the frame of an image file."""
+    try:
+        with _open(path) as container:
+            for _, frame in _decode(container, path):
+                return container.streams.video[0].codec_context.codec.canonical_name, frame
+    except UnreadableVideoError as error:
+        reason = error.message
+    else:
+        reason = "It has no frame."
+    raise UnreadableVideoError(f"The image {path.name} cannot be used: {reason}", where=path.parent)
 
 
 @contextmanager
@@ -313,6 +396,10 @@ def _convert(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
 def _rotation(frame: "av.VideoFrame") -> int:
     """Degrees, counter-clockwise, by which the frame must be turned to be upright: 0, 90, 180 or 270."""
     return round(frame.rotation / 90) * 90 % 360
+
+
+def _size_on_show(width: int, height: int, rotation: int) -> tuple[int, int]:
+    return (height, width) if rotation % 180 else (width, height)
 
 
 def _frame_duration(frame: "av.VideoFrame") -> float:
