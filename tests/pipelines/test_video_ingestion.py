@@ -267,8 +267,19 @@ def test_real_recordings_are_ingested_and_the_damaged_one_is_set_aside(
 ) -> None:
     caplog.set_level(logging.WARNING)
     manifest, set_aside = build_video_manifest(shared_data / "videos", parameters())
-    assert manifest.height == 8
+    there = {path.name for path in (shared_data / "videos").iterdir()}
+    assert set(manifest["path"]) == there - {"corrupted.mp4"}
     assert set_aside["path"].to_list() == ["corrupted.mp4"]
+    assert set(manifest["container"]) == {"avi", "matroska", "mp4"}
+    assert set(manifest["codec"]) == {"h264", "mpeg4"}
+    assert manifest["width"].is_between(320, 480).all()
+    assert manifest["height"].is_between(240, 360).all()
+    assert manifest["rotation"].to_list() == [0] * manifest.height
+    assert manifest["fps"].is_between(9.9, 31).all()
+    assert (manifest["fps"] - manifest["nominal_fps"]).abs().max() < 0.01
+    assert manifest["duration"].is_between(5, 40).all()
+    assert (manifest["num_frames"] / manifest["duration"] - manifest["fps"]).abs().max() < 1e-6
+    assert manifest["problems"].list.len().sum() == 0
     assert "corrupted.mp4 is set aside: It cannot be decoded beyond 2.7" in caplog.text
 
 
