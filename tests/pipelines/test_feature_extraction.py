@@ -32,7 +32,23 @@ def manifest(rows: list[tuple[str, str, str, int]]) -> pl.DataFrame:
     """Rows of video, split, path and number of frames, as video ingestion writes them."""
     return pl.DataFrame(
         [
-            (video, split, path, "0" * 64, "mp4", "h264", 96, 96, 12.5, frames / 12.5, frames, frames // 2)
+            (
+                video,
+                split,
+                path,
+                "0" * 64,
+                "mp4",
+                "h264",
+                96,
+                96,
+                0,
+                12.5,
+                12.5,
+                frames / 12.5,
+                frames,
+                frames // 2,
+                [],
+            )
             for video, split, path, frames in rows
         ],
         schema={
@@ -44,10 +60,13 @@ def manifest(rows: list[tuple[str, str, str, int]]) -> pl.DataFrame:
             "codec": pl.String,
             "width": pl.Int32,
             "height": pl.Int32,
+            "rotation": pl.Int32,
             "fps": pl.Float64,
+            "nominal_fps": pl.Float64,
             "duration": pl.Float64,
             "num_frames": pl.Int64,
             "num_steps": pl.Int32,
+            "problems": pl.List(pl.String),
         },
         orient="row",
     )
@@ -73,6 +92,27 @@ def test_videos_become_a_store_with_a_row_per_step(project) -> None:
     assert (metrics["videos"], metrics["steps"], metrics["dimension"]) == (3, 13, 1280)
     assert metrics["frames_per_second"] > 0
     assert project.catalog().load("frame_features").hash == store.hash
+
+
+def test_a_folder_of_images_is_encoded_at_the_rate_in_the_manifest(project) -> None:
+    folder = project.path / "data/test/01_raw/videos/train/walk"
+    folder.mkdir(parents=True)
+    for number in range(10):
+        picture = np.full((32, 32, 3), 20 * number, dtype=np.uint8)
+        with av.open(
+            str(folder / f"{number}.png"), "w", format="image2", options={"update": "1"}
+        ) as container:
+            stream = container.add_stream("png", rate=1)
+            stream.width = stream.height = 32
+            stream.pix_fmt = "rgb24"
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+    project.save("video_manifest", manifest([("walk", "train", "train/walk", 10)]))
+    project.run("feature_extraction")
+    features = project.load("frame_features")["walk"]
+    # 12.5 images and 6.25 steps a second: each step shows another image.
+    assert features.shape == (5, 1280)
+    assert len(np.unique(features, axis=0)) == 5
 
 
 def test_a_missing_video_stops_the_run_and_leaves_nothing_behind(project) -> None:

@@ -38,14 +38,15 @@ def parameters(**changes: Any) -> VideoIngestionParams:
         "duplicates": "refuse",
         "overlaps_of_one_class": "refuse",
         "max_bad_share": 0.4,
+        "image_folder_rate": 10.0,
         "split_shares": SHARES,
     }
     return VideoIngestionParams.model_validate(values | changes)
 
 
-def write_video(path: Path, seconds: int = 2) -> None:
+def write_video(path: Path, seconds: int = 2, options: dict[str, str] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream("mpeg4", rate=Fraction(25, 2))
         stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
         for number in range(round(seconds * 12.5)):
@@ -92,6 +93,16 @@ def test_the_manifest_says_what_each_video_is(raw_videos: Path) -> None:
     assert (kitchen["width"], kitchen["height"]) == (48, 32)
     assert kitchen["fps"] == pytest.approx(12.5)
     assert kitchen["duration"] == pytest.approx(4.0)
+    assert (kitchen["rotation"], kitchen["nominal_fps"], kitchen["problems"]) == (0, 12.5, [])
+
+
+def test_the_manifest_says_what_is_odd(raw_videos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    write_video(raw_videos / "test" / "Straße.mkv", options={"live": "1"})
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    assert set_aside.is_empty()
+    assert manifest["problems"].to_list() == [["no duration in the header"], [], []]
+    assert "test/Straße.mkv is used, though odd: no duration in the header" in caplog.text
 
 
 def test_a_bad_video_is_set_aside_and_its_annotations_with_it(
@@ -116,6 +127,33 @@ def test_too_many_bad_videos_stop_the_run_with_their_reasons(raw_videos: Path) -
     (raw_videos / "val" / "market.avi").write_bytes(b"this is no video")
     with pytest.raises(ProlepsisError, match=r"1 of 3 videos cannot be read:\n +val/market.avi: It cannot"):
         build_video_manifest(raw_videos, parameters(max_bad_share=0.1))
+
+
+def write_images(folder: Path, numbers: list[int]) -> None:
+    folder.mkdir(parents=True)
+    for number in numbers:
+        path = str(folder / f"{number}.png")
+        with av.open(path, "w", format="image2", options={"update": "1"}) as container:
+            stream = container.add_stream("png", rate=1)
+            stream.height, stream.width, stream.pix_fmt = 32, 48, "rgb24"
+            picture = np.full((32, 48, 3), number, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+
+
+def test_folders_of_images_are_videos_of_the_rate_in_the_parameters(raw_videos: Path) -> None:
+    write_images(raw_videos / "test" / "walk", [*range(1, 21)])
+    write_images(raw_videos / "train" / "gap", [1, 2, 4])
+    manifest, set_aside = build_video_manifest(raw_videos, parameters(image_folder_rate=10.0))
+    walk = manifest.row(by_predicate=pl.col("video") == "walk", named=True)
+    assert (walk["path"], walk["split"], walk["container"]) == ("test/walk", "test", "images")
+    assert (walk["fps"], walk["duration"], walk["num_frames"], walk["num_steps"]) == (10.0, 2.0, 20, 10)
+    assert set_aside.rows() == [("train/gap", "The image 3 is missing.")]
+    (raw_videos / "test" / "walk" / "3.png").write_bytes(
+        (raw_videos / "test" / "walk" / "4.png").read_bytes()
+    )
+    changed, _ = build_video_manifest(raw_videos, parameters(image_folder_rate=10.0))
+    assert changed.row(by_predicate=pl.col("video") == "walk", named=True)["sha256"] != walk["sha256"]
 
 
 def test_a_link_out_of_the_folder_is_set_aside(raw_videos: Path, tmp_path: Path) -> None:
@@ -208,6 +246,7 @@ def test_a_file_without_one_action_is_an_error(raw_videos: Path, tmp_path: Path)
         {"rate": 0},
         {"rule": "guess"},
         {"max_bad_share": 2},
+        {"image_folder_rate": 0},
         {"split_shares": {"train": 0.7, "val": 0.7, "test": 0.0}},
         {"frames": 3},
     ],
@@ -228,8 +267,19 @@ def test_real_recordings_are_ingested_and_the_damaged_one_is_set_aside(
 ) -> None:
     caplog.set_level(logging.WARNING)
     manifest, set_aside = build_video_manifest(shared_data / "videos", parameters())
-    assert manifest.height == 8
+    there = {path.name for path in (shared_data / "videos").iterdir()}
+    assert set(manifest["path"]) == there - {"corrupted.mp4"}
     assert set_aside["path"].to_list() == ["corrupted.mp4"]
+    assert set(manifest["container"]) == {"avi", "matroska", "mp4"}
+    assert set(manifest["codec"]) == {"h264", "mpeg4"}
+    assert manifest["width"].is_between(320, 480).all()
+    assert manifest["height"].is_between(240, 360).all()
+    assert manifest["rotation"].to_list() == [0] * manifest.height
+    assert manifest["fps"].is_between(9.9, 31).all()
+    assert (manifest["fps"] - manifest["nominal_fps"]).abs().max() < 0.01
+    assert manifest["duration"].is_between(5, 40).all()
+    assert (manifest["num_frames"] / manifest["duration"] - manifest["fps"]).abs().max() < 1e-6
+    assert manifest["problems"].list.len().sum() == 0
     assert "corrupted.mp4 is set aside: It cannot be decoded beyond 2.7" in caplog.text
 
 

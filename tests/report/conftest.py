@@ -245,13 +245,17 @@ def _videos() -> dict[str, Any]:
         "video": VIDEOS,
         "split": SPLITS,
         "path": [f"{split}/{name}.mp4" for split, name in zip(SPLITS, VIDEOS, strict=True)],
+        "container": ["mp4"] * count,
         "codec": ["h264"] * count,
         "width": [224] * count,
         "height": [168] * count,
+        "rotation": [0] * count,
         "fps": [12.5] * count,
+        "nominal_fps": [12.5] * count,
         "duration": [STEPS / RATE] * count,
         "num_frames": [250] * count,
         "num_steps": [STEPS] * count,
+        "problems": pl.Series([[]] * count, dtype=pl.List(pl.String)),
     }
     instances = [
         (name, split, start, end, CLASSES[index], index)

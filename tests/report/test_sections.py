@@ -197,6 +197,21 @@ def test_videos_that_were_set_aside_are_listed(run: SimpleNamespace) -> None:
     ]
 
 
+def test_videos_that_are_odd_are_listed_with_what_is_odd(run: SimpleNamespace) -> None:
+    problems = [["no duration in the header", "starts at 1.40 s; times count from there"]]
+    problems += [[]] * (len(run.video_manifest) - 1)
+    manifest = run.video_manifest.with_columns(problems=pl.Series(problems, dtype=pl.List(pl.String)))
+    section = frames.describe_videos(
+        manifest, run.set_aside_videos, run.action_instances, run.class_names, run.video_metrics
+    )
+    (odd,) = [t for t in blocks(section, Table) if t.caption == "Videos that are odd, but were used:"]
+    first = manifest["video"][0]
+    assert rows(odd) == [
+        [first, "no duration in the header"],
+        [first, "starts at 1.40 s; times count from there"],
+    ]
+
+
 def test_detectors_are_compared_with_one_frame_alone(by_name: dict[str, Section]) -> None:
     (chart,) = blocks(by_name["detectors"], BarChart)
     assert [bar.text for bar in chart.bars] == [

@@ -210,7 +210,9 @@ class MeanColour(FrameEncoder):
         return frames.float().mean((2, 3)).flatten(1)
 
 
-def painted(path: Path, times: list[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+def painted(
+    path: Path, times: list[float], size: tuple[int, int], rate: float | None = None
+) -> Iterator[np.ndarray]:
     """Frames whose red tells the video and whose green tells the time, in tenths of a second."""
     for moment in times:
         yield np.full((*size, 3), (int(path.name), round(10 * moment), 0), dtype=np.uint8)
@@ -249,7 +251,9 @@ def test_features_come_in_order_whatever_the_number_of_threads(
 def test_a_video_that_breaks_stops_the_extraction_with_its_own_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def breaks(path: Path, times: list[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    def breaks(
+        path: Path, times: list[float], size: tuple[int, int], rate: float | None = None
+    ) -> Iterator[np.ndarray]:
         yield from painted(path, times[:2], size)
         if path.name == "2":
             raise ProlepsisError("This video is broken.", where=path)
@@ -265,7 +269,9 @@ def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_re
 ) -> None:
     given = []
 
-    def counted(path: Path, times: list[float], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    def counted(
+        path: Path, times: list[float], size: tuple[int, int], rate: float | None = None
+    ) -> Iterator[np.ndarray]:
         for frame in painted(path, times, size):
             given.append(path)
             yield frame
@@ -300,7 +306,9 @@ def test_a_frame_that_clips_share_is_held_once(monkeypatch: pytest.MonkeyPatch) 
     assert batch[..., 1].float().mean((2, 3)).tolist() == [[0, 2, 4], [2, 4, 6], [4, 6, 8]]
 
 
-def painted_by_tenths(path: Path, times: Any, size: tuple[int, int]) -> Iterator[np.ndarray]:
+def painted_by_tenths(
+    path: Path, times: Any, size: tuple[int, int], rate: float | None = None
+) -> Iterator[np.ndarray]:
     """Ten frames a second whose green is their number; a frame is one array however often it is asked for."""
     shown: dict[int, np.ndarray] = {}
     for moment in times:

@@ -7,12 +7,14 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prolepsis.video import media
+from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.media import (
-    UnreadableVideoError,
+    SUFFIXES,
     check_inside,
     find_videos,
     frames_at,
@@ -29,10 +31,12 @@ def write_video(
     codec: str = "libx264",
     pixels: str = "yuv420p",
     options: dict[str, str] | None = None,
+    encoder_options: dict[str, str] | None = None,
+    container_format: str | None = None,
 ) -> Path:
     """Pictures at the given milliseconds; by default 40 ms apart."""
-    with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream(codec, rate=25)
+    with av.open(str(path), "w", format=container_format, options=options or {}) as container:
+        stream = container.add_stream(codec, rate=25, options=encoder_options or {})
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = pixels
         stream.codec_context.time_base = TICKS if ticks else Fraction(1, 25)
@@ -59,46 +63,167 @@ def noise(count: int) -> list[np.ndarray]:
     return list(generator.integers(0, 256, (count, 64, 64, 3), dtype=np.uint8))
 
 
+# Encoder: the codec's name, and the files that can hold it.
+CODECS = {
+    "libx264": ("h264", "mp4 m4v mkv avi mov ts mts mpg flv 3gp wmv"),
+    "libx265": ("hevc", "mp4 mkv mov ts"),
+    "mpeg4": ("mpeg4", "mp4 m4v mkv avi mov ts 3gp"),
+    "libvpx-vp9": ("vp9", "mp4 mkv avi webm"),
+    "libvpx": ("vp8", "mkv webm ogv"),
+    "libsvtav1": ("av1", "mp4 mkv avi webm"),
+    "mjpeg": ("mjpeg", "mp4 mkv avi mov"),
+    "mpeg2video": ("mpeg2video", "mpg ts mkv avi"),
+    "mpeg1video": ("mpeg1video", "mpg mpeg avi"),
+    "wmv2": ("wmv2", "wmv"),
+    "flv1": ("flv1", "flv"),
+}
+CONTAINERS = {
+    "m4v": "mov",
+    "mkv": "matroska",
+    "ts": "mpegts",
+    "mts": "mpegts",
+    "mpg": "mpeg",
+    "mpeg": "mpeg",
+    "wmv": "asf",
+    "ogv": "ogg",
+}
+
+
 @pytest.mark.parametrize(
-    ("name", "codec", "container", "codec_name"),
+    ("encoder", "codec", "suffix"),
+    [(encoder, codec, suffix) for encoder, (codec, files) in CODECS.items() for suffix in files.split()],
+)
+def test_a_video_is_what_was_written(tmp_path: Path, encoder: str, codec: str, suffix: str) -> None:
+    pixels = "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+    path = write_video(tmp_path / f"a.{suffix}", greys(25, 64, 96), codec=encoder, pixels=pixels)
+    info = probe(path)
+    assert (info.container, info.codec) == (CONTAINERS.get(suffix, suffix), codec)
+    assert (info.width, info.height, info.rotation, info.num_frames) == (96, 64, 0, 25)
+    assert info.duration == pytest.approx(1.0, abs=0.001)
+    assert info.frames_per_second == pytest.approx(25.0, rel=0.001)
+    assert info.nominal_frames_per_second == 25.0
+    # Each frame is on show from its own time to just before the next one's.
+    starts = [number / 25 for number in range(25)]
+    assert [grey_number(frame) for frame in frames_at(path, [time + 0.001 for time in starts])] == [
+        *range(25)
+    ]
+    assert [grey_number(frame) for frame in frames_at(path, [time + 0.038 for time in starts])] == [
+        *range(25)
+    ]
+
+
+def test_every_suffix_is_among_those_tested() -> None:
+    tested = {suffix for _, files in CODECS.values() for suffix in files.split()}
+    assert {f".{suffix}" for suffix in tested} == set(SUFFIXES)
+
+
+def test_a_name_may_have_spaces_and_letters_of_any_script(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "Über den Fluß – 第 1 日.mp4", greys(3))
+    assert probe(path).num_frames == 3
+    assert [grey_number(frame) for frame in frames_at(path, [0.05])] == [1]
+    assert find_videos(tmp_path) == [path]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "codec"),
     [
-        ("a.mp4", "libx264", "mp4", "h264"),
-        ("b.mkv", "libx265", "matroska", "hevc"),
-        ("c.avi", "mpeg4", "avi", "mpeg4"),
-        ("d.webm", "libvpx-vp9", "webm", "vp9"),
-        ("e.mov", "mpeg4", "mov", "mpeg4"),
-        ("Über den Fluß.mp4", "libx264", "mp4", "h264"),
+        ("yuv444p", "libx264"),
+        ("yuvj420p", "libx264"),
+        ("yuv420p10le", "libx264"),
+        ("yuv422p10le", "libx264"),
+        ("yuv420p10le", "libsvtav1"),
+        ("rgb24", "libx264rgb"),
+        ("yuv444p", "libvpx-vp9"),
+        ("yuv422p10le", "prores_ks"),
+        ("yuv411p", "ffv1"),
+        ("gray16le", "ffv1"),
+        ("gbrp16le", "ffv1"),
+        ("uyvy422", "rawvideo"),
+        ("rgba", "png"),
     ],
 )
-def test_a_video_is_what_was_written(
-    tmp_path: Path, name: str, codec: str, container: str, codec_name: str
-) -> None:
-    path = write_video(tmp_path / name, greys(25, 64, 96), codec=codec)
-    info = probe(path)
-    assert (info.container, info.codec) == (container, codec_name)
-    assert (info.width, info.height, info.rotation, info.num_frames) == (96, 64, 0, 25)
-    assert info.duration == pytest.approx(1.0, abs=0.01)
-    assert info.frames_per_second == pytest.approx(25.0, rel=0.01)
-    numbers = [grey_number(frame) for frame in frames_at(path, [(k + 0.5) / 5 for k in range(5)])]
-    assert numbers == [2, 7, 12, 17, 22]
+def test_pixels_of_any_kind_are_read(tmp_path: Path, pixels: str, codec: str) -> None:
+    path = write_video(
+        tmp_path / ("odd.mkv" if codec in ("ffv1", "libsvtav1", "libvpx-vp9") else "odd.mov"),
+        greys(5),
+        None,
+        codec,
+        pixels,
+    )
+    times = [(number + 0.5) / 25 for number in range(5)]
+    assert [grey_number(picture) for picture in frames_at(path, times)] == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("pixels", "height", "width"), [("yuv444p", 33, 47), ("yuv420p10le", 32, 48), ("yuvj420p", 32, 48)]
-)
-def test_odd_sizes_and_pixel_formats_are_read(tmp_path: Path, pixels: str, height: int, width: int) -> None:
-    path = write_video(tmp_path / "odd.mkv", greys(3, height, width), pixels=pixels)
+@pytest.mark.parametrize("codec", ["mpeg4", "libvpx-vp9", "mjpeg"])
+@pytest.mark.parametrize(("height", "width"), [(33, 47), (33, 48), (64, 65), (1, 1)])
+def test_sizes_may_be_odd(tmp_path: Path, codec: str, height: int, width: int) -> None:
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = write_video(tmp_path / "odd.mkv", greys(3, height, width), codec=codec, pixels=pixels)
     assert (probe(path).height, probe(path).width) == (height, width)
     (picture,) = frames_at(path, [0.05])
     assert picture.shape == (height, width, 3)
     assert grey_number(picture) == 1
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts", "wmv", "mpg"])
+def test_frames_stored_in_another_order_are_shown_in_theirs(tmp_path: Path, suffix: str) -> None:
+    b_frames = {"bf": "3", "preset": "veryslow"}
+    path = write_video(tmp_path / f"b_frames.{suffix}", greys(25), encoder_options=b_frames)
+    with av.open(str(path)) as container:
+        assert PictureType.B in {frame.pict_type for frame in container.decode(video=0)}
+    assert probe(path).duration == pytest.approx(1.0)
+    times = [(number + 0.5) / 25 for number in range(25)]
+    assert [grey_number(frame) for frame in frames_at(path, times)] == [*range(25)]
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mkv", "libx264"), ("webm", "libvpx-vp9")])
+def test_a_file_need_not_say_how_long_it_is(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = write_video(tmp_path / f"live.{suffix}", greys(25), codec=codec, options={"live": "1"})
+    with av.open(str(path)) as container:
+        assert container.duration is None
+    assert (probe(path).num_frames, probe(path).duration) == (25, pytest.approx(1.0))
+    assert probe(path).problems == ("no duration in the header",)
+    assert [grey_number(frame) for frame in frames_at(path, [0.5, 0.99])] == [12, 24]
+
+
+def test_a_file_in_fragments_is_read(tmp_path: Path) -> None:
+    fragments = {"movflags": "frag_keyframe+empty_moov"}
+    path = write_video(tmp_path / "fragments.mp4", greys(25), options=fragments)
+    assert (probe(path).num_frames, probe(path).duration) == (25, pytest.approx(1.0))
+
+
+def claim_frames(path: Path, count: int) -> None:
+    """Writes another number of frames into the header of an AVI file."""
+    content = bytearray(path.read_bytes())
+    for chunk, offset in ((b"avih", 16), (b"strh", 32)):
+        field = content.index(chunk) + 8 + offset
+        content[field : field + 4] = struct.pack("<I", count)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "problem"),
+    [
+        (0, "no duration in the header"),
+        (5, "the header promises 5 frames, 25 are there"),
+        (26, "the header promises 26 frames, 25 are there"),
+    ],
+)
+def test_the_number_of_frames_is_what_is_there_not_what_the_header_says(
+    tmp_path: Path, claimed: int, problem: str
+) -> None:
+    path = write_video(tmp_path / "lies.avi", greys(25), codec="mpeg4")
+    claim_frames(path, claimed)
+    assert probe(path).problems == (problem,)
+    assert (probe(path).num_frames, probe(path).duration) == (25, pytest.approx(1.0))
+    assert [grey_number(frame) for frame in frames_at(path, [0.5, 0.99])] == [12, 24]
+
+
 # A start that is not zero, and gaps of any length.
 VARIABLE = [5000, 5010, 5400, 5410, 5420, 6900, 7000, 7033, 9000]
 
 
-@pytest.fixture(scope="module", params=["mkv", "mp4"])
+@pytest.fixture(scope="module", params=["mkv", "mp4", "mov", "ts", "flv"])
 def variable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("variable") / f"variable.{request.param}"
     return write_video(path, greys(len(VARIABLE)), ticks=VARIABLE)
@@ -115,9 +240,27 @@ def test_the_frame_on_show_is_the_last_that_started(variable: Path, times: list[
 
 def test_time_is_that_of_the_timestamps(variable: Path) -> None:
     info = probe(variable)
+    assert info.problems == (
+        "variable frame rate: from one frame to the next are 10 to 1967 ms",
+        "starts at 5.00 s; times count from there",
+    )
     assert info.num_frames == len(VARIABLE)
     assert 4.0 < info.duration < 6.1  # from the first frame's start to the last one's end
     assert info.frames_per_second == pytest.approx(len(VARIABLE) / info.duration)
+
+
+def test_frames_without_timestamps_follow_at_the_nominal_rate(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "raw.m4v", greys(25), container_format="h264")
+    info = probe(path)
+    assert (info.num_frames, info.duration) == (25, pytest.approx(1.0))
+    assert "25 frames without timestamps, placed at the nominal rate" in info.problems
+    assert [grey_number(frame) for frame in frames_at(path, [0.5, 0.99])] == [12, 24]
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60])
+def test_timestamps_rounded_to_milliseconds_make_no_variable_rate(tmp_path: Path, rate: int) -> None:
+    ticks = [round(1000 * number / rate) for number in range(25)]
+    assert probe(write_video(tmp_path / "rounded.mkv", greys(25), ticks)).problems == ()
 
 
 def test_frames_are_scaled_to_the_size_asked_for(tmp_path: Path) -> None:
@@ -179,6 +322,37 @@ def test_the_rotation_tag_is_applied(tmp_path: Path) -> None:
     assert small.shape == (16, 8, 3)
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mov", "mp4"])
+@pytest.mark.parametrize(
+    ("degrees", "corner"), [(90, "bottom left"), (180, "bottom right"), (270, "top right")]
+)
+def test_every_quarter_turn_of_a_rotation_tag_is_applied(
+    tmp_path: Path, suffix: str, degrees: int, corner: str
+) -> None:
+    top_left_is_white = np.zeros((32, 64, 3), dtype=np.uint8)
+    top_left_is_white[:16, :32] = 255
+    path = tmp_path / f"turned.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 64, "yuv420p"
+        stream.set_display_rotation(degrees)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(top_left_is_white, format="rgb24")))
+        container.mux(stream.encode())
+    size = (64, 32) if degrees % 180 else (32, 64)
+    info = probe(path)
+    assert (info.height, info.width, info.rotation) == (*size, degrees)
+    (picture,) = frames_at(path, [0.0])
+    assert picture.shape == (*size, 3)
+    rows, columns = {"top": 4, "bottom": -4}, {"left": 4, "right": -4}
+    white = [
+        f"{row} {column}"
+        for row in rows
+        for column in columns
+        if picture[rows[row], columns[column]].min() > 200
+    ]
+    assert white == [corner]
+
+
 def _text(path: Path) -> None:
     path.write_text("this is no video")
 
@@ -213,6 +387,17 @@ def _without_its_index(path: Path) -> None:
     path.write_bytes(content[: int(len(content) * 0.9)])
 
 
+def _half_a_flash_video(path: Path) -> None:
+    content = write_video(path.with_suffix(".flv"), noise(100)).read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _promises_forty_times_as_much(path: Path) -> None:
+    whole = write_video(path.with_suffix(".avi"), greys(25), codec="mpeg4")
+    claim_frames(whole, 1000)
+    whole.rename(path)
+
+
 def _half_an_avi(path: Path) -> None:
     content = write_video(path.with_suffix(".avi"), noise(100), codec="mpeg4").read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -235,6 +420,8 @@ def _damaged(path: Path) -> None:
         (_cut_in_half, "cut off: of the 4.00 s it promises"),
         (_without_its_index, "cannot be"),
         (_half_an_avi, "cut off: of the 100 frames it promises"),
+        (_half_a_flash_video, "cannot be decoded beyond"),
+        (_promises_forty_times_as_much, "cut off: of the 40.00 s it promises, 1.00 s are there"),
         (_damaged, "cannot be decoded beyond"),
     ],
 )
@@ -308,4 +495,13 @@ def test_frames_of_a_real_recording_are_those_of_a_full_decode(shared_data: Path
     times = [0.08, 1.0, 4.2, 9.99]
     for time, picture in zip(times, frames_at(path, times), strict=True):
         expected = [shown for start, shown in frames if start <= time][-1]
+        np.testing.assert_array_equal(picture, expected)
+
+
+def test_reordered_frames_of_a_real_avi_are_shown_in_their_order(shared_data: Path) -> None:
+    path = shared_data / "videos" / "mma_test.avi"  # with B-frames, whose times AVI does not store
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    times = [(number + 0.5) / 25 for number in range(len(frames))]
+    for expected, picture in zip(frames, frames_at(path, times), strict=True):
         np.testing.assert_array_equal(picture, expected)

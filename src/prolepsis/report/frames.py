@@ -36,7 +36,11 @@ def describe_videos(
         blocks.append(f.table(set_aside_videos, "Videos that could not be used were set aside:"))
     else:
         blocks.append(Text("Every video could be used."))
-    columns = ["video", "split", "codec", "width", "height", "fps", "duration", "num_frames", "num_steps"]
+    odd = video_manifest.select("video", "problems").explode("problems").drop_nulls("problems")
+    if len(odd):
+        blocks.append(f.table(odd, "Videos that are odd, but were used:"))
+    columns = ["video", "split", "container", "codec", "width", "height", "rotation", "fps", "nominal_fps"]
+    columns += ["duration", "num_frames", "num_steps"]
     blocks.append(Details("Every video", [f.table(video_manifest, columns=columns)]))
     blocks.append(Details("All figures of the videos", [f.figures(video_metrics)]))
     length = f.duration(float(video_manifest["duration"].sum()))

@@ -15,13 +15,15 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.files import sha256_file
 from prolepsis.training.progress import track
 from prolepsis.video.annotations import SPLITS, video_id
+from prolepsis.video.errors import UnreadableVideoError
+from prolepsis.video.image_folders import IMAGE_SUFFIXES, numbered_images
 from prolepsis.video.labels import num_steps
-from prolepsis.video.media import SUFFIXES, UnreadableVideoError, VideoInfo, check_inside, find_videos, probe
+from prolepsis.video.media import SUFFIXES, VideoInfo, check_inside, find_videos, probe
 
 _logger = logging.getLogger(__name__)
 
 _MOST_SHOWN = 5
-_SCHEMA = {
+_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "video": pl.String,
     "split": pl.String,
     "path": pl.String,
@@ -30,17 +32,27 @@ _SCHEMA = {
     "codec": pl.String,
     "width": pl.Int32,
     "height": pl.Int32,
+    "rotation": pl.Int32,
     "fps": pl.Float64,
+    "nominal_fps": pl.Float64,
     "duration": pl.Float64,
     "num_frames": pl.Int64,
     "num_steps": pl.Int32,
+    "problems": pl.List(pl.String),
 }
 
 
 def build_manifest(
-    folder: Path, *, rate: float, split_shares: Mapping[str, float], max_bad_share: float
+    folder: Path,
+    *,
+    rate: float,
+    split_shares: Mapping[str, float],
+    max_bad_share: float,
+    image_folder_rate: float,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Decodes every video of `folder` once, in parallel threads.
+
+    A folder of numbered images is a video of `image_folder_rate` frames per second.
 
     A first folder named train, val or test decides a video's split; for others a hash of the id does, so that
     a video keeps its split when others come or go.
@@ -56,13 +68,14 @@ def build_manifest(
         raise ProlepsisError(
             "There are no videos.",
             where=folder,
-            remedy=f"Put videos there ({', '.join(SUFFIXES)}), or make the demo data.",
+            remedy=f"Put videos there ({', '.join(SUFFIXES)}, or a folder of numbered images for each: "
+            f"{', '.join(IMAGE_SUFFIXES)}), or make the demo data.",
         )
     paths = [file.relative_to(folder).as_posix() for file in files]
     _check_ids(paths, folder)
     rows, set_aside = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = pool.map(partial(_examine, folder=folder), files)
+        results = pool.map(partial(_examine, folder=folder, image_folder_rate=image_folder_rate), files)
         for path, result in track(
             zip(paths, results, strict=True), "Decoding videos", total=len(paths), unit="videos"
         ):
@@ -70,6 +83,8 @@ def build_manifest(
                 set_aside.append((path, result.message))
                 _logger.warning("%s is set aside: %s", path, result.message)
             else:
+                if result[0].problems:
+                    _logger.info("%s is used, though odd: %s", path, "; ".join(result[0].problems))
                 rows.append(_row(path, *result, rate, split_shares))
     _check_bad_share(set_aside, len(files), max_bad_share, folder)
     manifest = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
@@ -91,17 +106,29 @@ def choose_split(path: str, shares: Mapping[str, float]) -> str:
     return "val" if chance < shares["train"] + shares["val"] else "test"
 
 
-def _examine(path: Path, folder: Path) -> tuple[VideoInfo, str] | UnreadableVideoError:
+def _examine(
+    path: Path, folder: Path, image_folder_rate: float
+) -> tuple[VideoInfo, str] | UnreadableVideoError:
     try:
         check_inside(path, folder)
-        return probe(path), sha256_file(path)
+        return probe(path, image_folder_rate), _sha256(path)
     except UnreadableVideoError as error:
         return error
 
 
+def _sha256(path: Path) -> str:
+    """Of a file's content, or of the names and contents of a folder's images."""
+    if not path.is_dir():
+        return sha256_file(path)
+    digest = hashlib.sha256()
+    for image in numbered_images(path):
+        digest.update(f"{sha256_file(image)}  {image.name}\n".encode())
+    return digest.hexdigest()
+
+
 def _row(
     path: str, info: VideoInfo, sha256: str, rate: float, split_shares: Mapping[str, float]
-) -> tuple[str | int | float, ...]:
+) -> tuple[str | int | float | list[str] | None, ...]:
     return (
         video_id(path),
         choose_split(path, split_shares),
@@ -111,10 +138,13 @@ def _row(
         info.codec,
         info.width,
         info.height,
+        info.rotation,
         info.frames_per_second,
+        info.nominal_frames_per_second,
         info.duration,
         info.num_frames,
         num_steps(info.duration, rate),
+        list(info.problems),
     )
 
 

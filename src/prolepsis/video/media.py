@@ -1,14 +1,15 @@
-"""Video files in: what they are, and their frames at given times.
+"""Videos in, be they files or folders of numbered images: what they are, and their frames at given times.
 
 Time is that of the presentation timestamps, counted from the first frame, never a frame's number divided by a
 nominal rate: so variable rates, a start that is not zero and dropped frames need no special care.
 """
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from prolepsis.errors import ProlepsisError
+from prolepsis.video.errors import UnreadableVideoError
+from prolepsis.video.image_folders import is_image_folder, numbered_images
 
 if TYPE_CHECKING:
     import av
@@ -23,16 +26,37 @@ if TYPE_CHECKING:
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+SUFFIXES = (
+    ".3gp",
+    ".avi",
+    ".flv",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".ogv",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
+
+# They store one time for a frame, that of decoding. What FFmpeg makes of it as a presentation timestamp is in
+# the wrong order where frames are reordered; the decoding times of the frames in the order they are shown are
+# the right ones.
+_FORMATS_WITHOUT_PRESENTATION_TIMES = ("asf", "avi")
 
 _SMALLEST_STEP_S = 1e-6  # timestamps are fractions; a time asked for is a float
 # A header may be a little off; beyond this the rest of the file is missing.
 _MISSING_SHARE = 0.1
 _MISSING_S = 0.5
-
-
-class UnreadableVideoError(ProlepsisError):
-    """A file that is no video or cannot be decoded to its end; `message` is the reason."""
+# The delay of reordered frames is no late start.
+_LATE_START_S = 0.1
+# Containers round timestamps, some to milliseconds: that alone makes no variable frame rate.
+_ROUNDING_S = 0.0021
+_UNEVEN_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,7 +64,8 @@ class VideoInfo:
     """What a video turned out to be when all of it was decoded.
 
     Width and height are those on show, after the rotation tag. `duration` runs from the first frame's start
-    to the last one's end, in seconds; `frames_per_second` is the average.
+    to the last one's end, in seconds; `frames_per_second` is the average, `nominal_frames_per_second` that of
+    the header, if it has one. `problems` are what is odd, yet no obstacle.
     """
 
     container: str
@@ -51,91 +76,113 @@ class VideoInfo:
     frames_per_second: float
     duration: float
     num_frames: int
+    nominal_frames_per_second: float | None
+    problems: tuple[str, ...]
 
 
 def find_videos(folder: Path) -> list[Path]:
     """All video files (by suffix) in a folder and its subfolders, sorted; hidden ones are passed over.
 
-    Links to folders are not followed; a linked file is listed, and `check_inside` judges it.
+    A subfolder that holds images and nothing else is a video too. Links to folders are not followed; a linked
+    file is listed, and `check_inside` judges it.
     """
     found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, entries in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found.extend(
-            Path(parent, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        )
+        files = [name for name in entries if not name.startswith(".")]
+        found.extend(Path(parent, name) for name in files if Path(name).suffix.lower() in SUFFIXES)
+        if is_image_folder(folders, files) and Path(parent) != folder:
+            found.append(Path(parent))
     return sorted(found)
 
 
 def check_inside(path: Path, folder: Path) -> None:
-    """Refuses a path that leads out of `folder` through a symbolic link.
+    """Refuses a video that leads out of `folder` through a symbolic link: itself, or one of its images.
 
     Raises:
         UnreadableVideoError: it does, or the link is broken.
     """
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise UnreadableVideoError(
-            "It is a symbolic link to a place outside the folder of videos.",
-            where=path,
-            remedy="Put the file itself into the folder.",
-        )
+    inside = folder.resolve()
+    for file in [path, *(path.iterdir() if path.is_dir() else ())]:
+        if not file.resolve().is_relative_to(inside):
+            raise UnreadableVideoError(
+                f"{'It' if file == path else file.name} is a symbolic link to a place outside the folder of "
+                "videos.",
+                where=path,
+                remedy="Put the file itself into the folder.",
+            )
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Path, image_folder_rate: float | None = None) -> VideoInfo:
     """Decodes a whole video, without converting a frame, and says what it is.
 
     Headers are not believed: only decoding tells whether a file is whole and how many frames it has. It runs
     in constant memory and releases Python's lock, so that threads probe in parallel.
 
+    Args:
+        path: a file or a folder of numbered images.
+        image_folder_rate: frames per second of a folder of images, which does not say it itself.
+
     Raises:
         UnreadableVideoError: it has no video stream or no frame, it is damaged, or its end is missing.
+        ProlepsisError: it is a folder of images, and no rate is given.
     """
+    if path.is_dir():
+        return _probe_images(path, _known_rate(image_folder_rate, path))
     with _open(path) as container:
         stream = container.streams.video[0]
-        rotation, num_frames, last, step = 0, 0, 0.0, 0.0
+        tally = _Tally()
         for time, frame in _decode(container, path):
-            if num_frames == 0:
-                rotation = _rotation(frame)
-            step = _frame_duration(frame) or max(time - last, step)
-            last = time
-            num_frames += 1
-        if num_frames == 0:
+            tally.add(time, frame)
+        if tally.num_frames == 0:
             raise UnreadableVideoError("It has a video stream, but not one frame.", where=path)
-        duration = last + (step or 1.0 / float(stream.average_rate or 25))
-        _check_whole(container, path, num_frames, duration)
-        upright = rotation % 180 == 0
+        nominal = stream.guessed_rate or stream.average_rate
+        duration = tally.last + (tally.step or 1.0 / float(nominal or 25))
+        _check_whole(container, path, tally.num_frames, duration)
+        width, height = _size_on_show(stream.width, stream.height, tally.rotation)
         return VideoInfo(
             container=_container_name(container, path),
-            codec=stream.codec_context.name,
-            width=stream.width if upright else stream.height,
-            height=stream.height if upright else stream.width,
-            rotation=rotation,
-            frames_per_second=num_frames / duration,
+            codec=stream.codec_context.codec.canonical_name,
+            width=width,
+            height=height,
+            rotation=tally.rotation,
+            frames_per_second=tally.num_frames / duration,
             duration=duration,
-            num_frames=num_frames,
+            num_frames=tally.num_frames,
+            nominal_frames_per_second=float(nominal) if nominal else None,
+            problems=(*tally.problems(), *_header_problems(container, tally.num_frames)),
         )
 
 
-def frames_at(path: Path, times: Sequence[float], size: tuple[int, int] | None = None) -> Iterator[Picture]:
+def frames_at(
+    path: Path,
+    times: Sequence[float],
+    size: tuple[int, int] | None = None,
+    image_folder_rate: float | None = None,
+) -> Iterator[Picture]:
     """Yields the frame on show at each of `times`, as RGB [height, width, 3].
 
     The frame on show is the last one that started at or before the time; before the first it is the first,
     past the end the last. One pass, at most two decoded frames in memory; frames that nobody asked for are
-    not converted.
+    not converted, and images that nobody asked for not even read.
 
     Args:
+        path: a file or a folder of numbered images.
         times: seconds after the first frame, ascending.
         size: (height, width) to scale to, bilinear, without regard to the aspect ratio; None keeps the size.
+        image_folder_rate: frames per second of a folder of images, which does not say it itself.
 
     Raises:
         UnreadableVideoError: the file cannot be decoded that far.
+        ProlepsisError: it is a folder of images, and no rate is given.
         ValueError: the times do not ascend.
     """
     if any(later < earlier for earlier, later in pairwise(times)):
         raise ValueError("the times must ascend")
     if not times:
+        return
+    if path.is_dir():
+        yield from _images_at(path, times, size, _known_rate(image_folder_rate, path))
         return
     with _open(path) as container:
         wanted = 0
@@ -154,6 +201,70 @@ def frames_at(path: Path, times: Sequence[float], size: tuple[int, int] | None =
         picture = _convert(shown, size)
         for _ in range(wanted, len(times)):
             yield picture
+
+
+def _known_rate(image_folder_rate: float | None, path: Path) -> float:
+    if image_folder_rate is None:
+        raise ProlepsisError(
+            "It is a folder of images, which does not say how many of them make a second.",
+            where=path,
+            remedy="Give image_folder_rate; the column fps of video_manifest holds it.",
+        )
+    return image_folder_rate
+
+
+def _probe_images(folder: Path, rate: float) -> VideoInfo:
+    """Decodes all images of a folder; they must be of one size."""
+    images = numbered_images(folder)
+    decoded = map(_image, images)
+    codec, first = next(decoded)
+    codecs, rotation = {codec}, _rotation(first)
+    width, height = _size_on_show(first.width, first.height, rotation)
+    for image, (codec, frame) in zip(images[1:], decoded, strict=True):
+        size = _size_on_show(frame.width, frame.height, _rotation(frame))
+        if size != (width, height):
+            raise UnreadableVideoError(
+                f"Its images are of different sizes: {images[0].name} is {width}x{height}, "
+                f"{image.name} is {size[0]}x{size[1]}.",
+                where=folder,
+            )
+        codecs.add(codec)
+    return VideoInfo(
+        container="images",
+        codec=", ".join(sorted(codecs)),
+        width=width,
+        height=height,
+        rotation=rotation,
+        frames_per_second=rate,
+        duration=len(images) / rate,
+        num_frames=len(images),
+        nominal_frames_per_second=rate,
+        problems=(),
+    )
+
+
+def _images_at(
+    folder: Path, times: Sequence[float], size: tuple[int, int] | None, rate: float
+) -> Iterator[Picture]:
+    images = numbered_images(folder)
+    on_show = (math.floor((time + _SMALLEST_STEP_S) * rate) for time in times)
+    for index, same in groupby(min(max(0, index), len(images) - 1) for index in on_show):
+        picture = _convert(_image(images[index])[1], size)
+        for _ in same:
+            yield picture
+
+
+def _image(path: Path) -> "tuple[str, av.VideoFrame]":
+    """The codec and the frame of an image file."""
+    try:
+        with _open(path) as container:
+            for _, frame in _decode(container, path):
+                return container.streams.video[0].codec_context.codec.canonical_name, frame
+    except UnreadableVideoError as error:
+        reason = error.message
+    else:
+        reason = "It has no frame."
+    raise UnreadableVideoError(f"The image {path.name} cannot be used: {reason}", where=path.parent)
 
 
 @contextmanager
@@ -183,15 +294,16 @@ def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, a
 
     stream = container.streams.video[0]
     nominal = 1.0 / float(stream.average_rate or 25)
+    by_decoding = container.format.name in _FORMATS_WITHOUT_PRESENTATION_TIMES
     start: float | None = None
     last = 0.0
     try:
         for frame in container.decode(stream):
-            time = frame.time
+            time = _time(frame, by_decoding)
             if start is None:
                 start, now = time or 0.0, 0.0
             else:
-                # A frame without a timestamp, as old AVI files have them, follows at the nominal rate.
+                # A frame without a timestamp, as the last ones of an AVI file, follows at the nominal rate.
                 now = max(last, last + nominal if time is None else time - start)
             last = now
             yield now, frame
@@ -200,6 +312,48 @@ def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, a
         raise UnreadableVideoError(
             f"It cannot be decoded beyond {last:.2f} s: {_reason(error)}.", where=path
         ) from error
+
+
+def _time(frame: "av.VideoFrame", by_decoding: bool) -> float | None:
+    stamp = frame.dts if by_decoding else frame.pts
+    return None if stamp is None or frame.time_base is None else float(stamp * frame.time_base)
+
+
+class _Tally:
+    """What is counted and measured while the frames of a video pass by."""
+
+    def __init__(self) -> None:
+        self.num_frames = 0
+        self.rotation = 0
+        self.last = 0.0
+        self.step = 0.0
+        self._first_stamp: float | None = None
+        self._shortest = math.inf
+        self._longest = 0.0
+        self._without_stamp = 0
+
+    def add(self, time: float, frame: "av.VideoFrame") -> None:
+        if self.num_frames == 0:
+            self.rotation = _rotation(frame)
+            self._first_stamp = frame.time
+        else:
+            between = time - self.last
+            self._shortest, self._longest = min(self._shortest, between), max(self._longest, between)
+        self._without_stamp += frame.pts is None
+        self.step = _frame_duration(frame) or max(time - self.last, self.step)
+        self.last = time
+        self.num_frames += 1
+
+    def problems(self) -> Iterator[str]:
+        if self._longest - self._shortest > max(_ROUNDING_S, _UNEVEN_SHARE * self._shortest):
+            yield (
+                "variable frame rate: from one frame to the next are "
+                f"{1000 * self._shortest:.0f} to {1000 * self._longest:.0f} ms"
+            )
+        if self._first_stamp is not None and abs(self._first_stamp) > _LATE_START_S:
+            yield f"starts at {self._first_stamp:.2f} s; times count from there"
+        if self._without_stamp:
+            yield f"{self._without_stamp} frames without timestamps, placed at the nominal rate"
 
 
 def _check_whole(container: "InputContainer", path: Path, num_frames: int, duration: float) -> None:
@@ -221,6 +375,14 @@ def _check_whole(container: "InputContainer", path: Path, num_frames: int, durat
         )
 
 
+def _header_problems(container: "InputContainer", num_frames: int) -> Iterator[str]:
+    stream = container.streams.video[0]
+    if not stream.duration and not container.duration:
+        yield "no duration in the header"
+    if stream.frames not in (0, num_frames):
+        yield f"the header promises {stream.frames} frames, {num_frames} are there"
+
+
 def _convert(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
     quarter_turns = _rotation(frame) // 90
     height, width = size or (None, None)
@@ -234,6 +396,10 @@ def _convert(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
 def _rotation(frame: "av.VideoFrame") -> int:
     """Degrees, counter-clockwise, by which the frame must be turned to be upright: 0, 90, 180 or 270."""
     return round(frame.rotation / 90) * 90 % 360
+
+
+def _size_on_show(width: int, height: int, rotation: int) -> tuple[int, int]:
+    return (height, width) if rotation % 180 else (width, height)
 
 
 def _frame_duration(frame: "av.VideoFrame") -> float:

@@ -24,15 +24,15 @@ def extract_features(
     encoder = parameters.encoder.build().to(device)
     if parameters.compile:
         encoder.compile()
-    videos = list(video_manifest.select("video", "path", "num_steps", "sha256").iter_rows())
+    videos = list(video_manifest.select("video", "path", "num_steps", "sha256", "fps").iter_rows())
     clock = extraction.Clock()
 
     def encode(due: Sequence[str]) -> Iterator[tuple[str, Any]]:
         wanted = set(due)
         return extraction.extract_features(
             [
-                extraction.VideoSteps(video, raw_videos / path, num_steps)
-                for video, path, num_steps, _ in videos
+                extraction.VideoSteps(video, raw_videos / path, num_steps, image_folder_rate=fps)
+                for video, path, num_steps, _, fps in videos
                 if video in wanted
             ],
             encoder,
@@ -50,7 +50,7 @@ def extract_features(
         weights_sha256=encoder.weights_sha256,
         rate=parameters.rate,
         dimension=encoder.dimension,
-        videos=[SourceVideo(video, num_steps, sha256) for video, _, num_steps, sha256 in videos],
+        videos=[SourceVideo(video, num_steps, sha256) for video, _, num_steps, sha256, _ in videos],
         encode=encode,
         dtype=parameters.dtype,
     )

@@ -36,7 +36,8 @@ def draw_timelines(
     for video in track(shown, "Drawing timelines", unit="videos"):
         times = [(i + 0.5) * video["duration"] / parameters.thumbnails for i in range(parameters.thumbnails)]
         height = max(1, round(_THUMBNAIL_WIDTH * video["height"] / video["width"]))
-        thumbnails = frames_at(raw_videos / video["path"], times, (height, _THUMBNAIL_WIDTH))
+        size = (height, _THUMBNAIL_WIDTH)
+        thumbnails = frames_at(raw_videos / video["path"], times, size, image_folder_rate=video["fps"])
         data = timelines.timeline_data(
             video["video"], frame_labels, action_instances, scores, list(thumbnails)
         )

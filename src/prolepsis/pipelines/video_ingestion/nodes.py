@@ -25,6 +25,7 @@ def build_video_manifest(
         rate=parameters.rate,
         split_shares=parameters.split_shares.model_dump(),
         max_bad_share=parameters.max_bad_share,
+        image_folder_rate=parameters.image_folder_rate,
     )
 
 

@@ -41,6 +41,7 @@ class VideoIngestionParams(BaseModel):
         duplicates: what to do with an annotation that is there twice.
         overlaps_of_one_class: whether actions of one class may overlap in a video.
         max_bad_share: the share of videos that may be unreadable before the run stops.
+        image_folder_rate: frames per second of the videos that are folders of numbered images.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,4 +55,5 @@ class VideoIngestionParams(BaseModel):
     duplicates: Literal["refuse", "leave_out"]
     overlaps_of_one_class: Literal["refuse", "allow"]
     max_bad_share: float = Field(ge=0.0, le=1.0)
+    image_folder_rate: PositiveFloat
     split_shares: SplitShares

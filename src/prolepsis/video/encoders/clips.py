@@ -15,13 +15,20 @@ Clip = tuple[Picture, ...]
 
 
 def clips_at(
-    path: Path, centres: NDArray[np.float64], offsets: Sequence[float], size: tuple[int, int]
+    path: Path,
+    centres: NDArray[np.float64],
+    offsets: Sequence[float],
+    size: tuple[int, int],
+    image_folder_rate: float | None = None,
 ) -> Iterator[Clip]:
     """Yields for each of `centres` (seconds, ascending) the frames on show at `offsets` from it, ascending.
 
     A frame that several clips or offsets share is decoded and converted once, and is the same array in all of
     them; no more frames are held than the clips of one moment reach over. Before the first frame it is the
     first, past the end the last.
+
+    Args:
+        image_folder_rate: frames per second, if it is a folder of images, which does not say it itself.
     """
     times = centres[:, None] + np.asarray(offsets)
     # Clips overlap: what they ask for is brought into the order of the video, and dealt out again.
@@ -29,7 +36,7 @@ def clips_at(
     moments = array("d", times.ravel()[order].tobytes())
     clips: deque[list[Picture]] = deque()
     opened = closed = 0
-    for index, picture in zip(order, media.frames_at(path, moments, size), strict=True):
+    for index, picture in zip(order, media.frames_at(path, moments, size, image_folder_rate), strict=True):
         step = int(index) // len(offsets)
         while opened <= step:
             clips.append([])

@@ -46,11 +46,16 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class VideoSteps:
-    """A video and how many steps of it to encode."""
+    """A video and how many steps of it to encode.
+
+    Attributes:
+        image_folder_rate: frames per second, if it is a folder of images, which does not say it itself.
+    """
 
     video: str
     path: Path
     num_steps: int
+    image_folder_rate: float | None = None
 
 
 @dataclass
@@ -255,7 +260,7 @@ class _Decoder:
         busy = 0.0
         started = time.perf_counter()
         try:
-            for clip in clips_at(video.path, centres, self._offsets, self._size):
+            for clip in clips_at(video.path, centres, self._offsets, self._size, video.image_folder_rate):
                 busy += time.perf_counter() - started
                 yield clip
                 started = time.perf_counter()
