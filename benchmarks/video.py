@@ -6,20 +6,24 @@
                 the kept frames of the same file, one frame in six
     encode      extraction with a heavy encoder, against that encoder on frames in memory, in the same
                 batches; it needs a core for the encoder and one for the decoder
-    scaling     two processes with a file each on two cores, against one process with one
+    scaling     two processes with a file each on two cores, against one process with one; PyAV alone in the
+                same way beside it, which says what the machine's cores leave to be had
 
-Without --video a moving pattern of 640x480 at 24 frames a second is encoded as h264. The best of the repeats
-counts, taken in turns, so that other load meets both sides; processor time, which other load hardly touches,
-tells whether a ratio by the wall is the machine's or the code's.
+Without --video a moving pattern of 640x480 at 24 frames a second is encoded as h264. The works of a line run
+in turns; a ratio is the median over the rounds of what each round gives, with the least and the greatest of
+them, so that a change of the machine's pace meets both sides. Processor time tells whether a ratio by the wall is
+the machine's or the code's.
 """
 
 import argparse
 import multiprocessing
 import os
+import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -38,7 +42,18 @@ from prolepsis.video.encoders.extraction import Clock, VideoSteps, extract_featu
 from prolepsis.video.labels import num_steps, step_times
 
 RATE, EVERY, SIDE, BATCH = 4.0, 6, 224, 16
-Measured = tuple[float, float]  # seconds by the wall and by the processor
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds by the wall and by the processor, one of each for each round."""
+
+    walls: list[float] = field(default_factory=list)
+    processors: list[float] = field(default_factory=list)
+
+    @property
+    def wall(self) -> float:
+        return statistics.median(self.walls)
 
 
 class Free(FrameEncoder):
@@ -59,7 +74,7 @@ def main() -> None:
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="of the file that is made without --video"
     )
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--heavy", default="efficientnet_lite0", help="a plugin that needs no configuration")
     parser.add_argument("--batches", type=int, default=8, help="that the heavy encoder is given")
     arguments = parser.parse_args()
@@ -77,13 +92,14 @@ def main() -> None:
 def measure_decoding(path: Path, steps: int, repeats: int, device: torch.device) -> None:
     encoder = Free().to(device)
     converted = count_conversions(lambda: extract([path], [steps], encoder, device))
-    alone, whole = best(
+    alone, whole = rounds(
         repeats, partial(decode_kept, path, steps), lambda: extract([path], [steps], encoder, device)
     )
-    print(f"decode   {steps / alone[0]:9,.1f} kept frames/s by PyAV, {steps / whole[0]:,.1f} by extraction")
     print(
-        f"         ratio {alone[0] / whole[0]:.3f} (processor time {alone[1] / whole[1]:.3f}), at least 0.9"
+        f"decode   {steps / alone.wall:9,.1f} kept frames/s by PyAV, {steps / whole.wall:,.1f} by extraction"
     )
+    print(f"         ratio {ratio(alone.walls, whole.walls)}, at least 0.9; ", end="")
+    print(f"processor time {ratio(alone.processors, whole.processors)}")
     print(f"         {converted} frames converted for {steps} steps")
 
 
@@ -112,19 +128,26 @@ def measure_encoding(path: Path, steps: int, repeats: int, name: str, device: to
         for one in lengths:
             decode_kept(path, one)
 
-    memory, decoded, extracted = best(repeats, alone, decode, whole)
-    print(f"encode   {steps / memory[0]:9,.1f} frames/s of {name} from memory, ", end="")
-    print(f"{steps / extracted[0]:,.1f} by extraction")
-    print(f"         ratio {memory[0] / extracted[0]:.3f}, at least 0.9; ", end="")
-    print(
-        f"processor time of encoding and decoding alone {(memory[1] + decoded[1]) / extracted[1]:.3f} of it"
-    )
+    memory, decoded, extracted = rounds(repeats, alone, decode, whole)
+    both = [one + other for one, other in zip(memory.processors, decoded.processors, strict=True)]
+    print(f"encode   {steps / memory.wall:9,.1f} frames/s of {name} from memory, ", end="")
+    print(f"{steps / extracted.wall:,.1f} by extraction")
+    print(f"         ratio {ratio(memory.walls, extracted.walls)}, at least 0.9; ", end="")
+    print(f"processor time of encoding and decoding alone {ratio(both, extracted.processors)} of it")
     print(f"         {min(clocks[1:], key=lambda clock: clock.seconds).report()}")
 
 
 def measure_scaling(path: Path, steps: int, repeats: int) -> None:
-    one, two = best(repeats, partial(in_processes, 1, path, steps), partial(in_processes, 2, path, steps))
-    print(f"scaling  two processes do {2 * one[0] / two[0]:.2f} times what one does, at least 1.7")
+    def decoding() -> None:
+        decode_kept(path, steps)
+
+    def extracting() -> None:
+        extract([path], [steps], Free(), torch.device("cpu"))
+
+    runs = [partial(in_processes, count, work) for work in (extracting, decoding) for count in (1, 2)]
+    one, two, alone, pair = rounds(repeats, *runs)
+    print(f"scaling  two processes do {ratio(one.walls, two.walls, 2)} times what one does, at least 1.7")
+    print(f"         PyAV alone: {ratio(alone.walls, pair.walls, 2)} times")
 
 
 def extract(
@@ -177,11 +200,11 @@ def count_conversions(work: Callable[[], None]) -> int:
     return convert.call_count
 
 
-def in_processes(count: int, path: Path, steps: int) -> None:
-    """The whole file in each of `count` processes, which are started and warm before the first begins."""
+def in_processes(count: int, work: Callable[[], None]) -> None:
+    """The work in each of `count` processes, which are started and warm before the first begins."""
     context = multiprocessing.get_context("fork")
     ready, begin = context.Barrier(count + 1), context.Barrier(count + 1)
-    processes = [context.Process(target=one_process, args=(path, steps, ready, begin)) for _ in range(count)]
+    processes = [context.Process(target=one_process, args=(work, ready, begin)) for _ in range(count)]
     for process in processes:
         process.start()
     ready.wait()
@@ -192,25 +215,29 @@ def in_processes(count: int, path: Path, steps: int) -> None:
             raise RuntimeError(f"a process ended with {process.exitcode}")
 
 
-def one_process(path: Path, steps: int, ready: threading.Barrier, begin: threading.Barrier) -> None:
+def one_process(work: Callable[[], None], ready: threading.Barrier, begin: threading.Barrier) -> None:
     torch.set_num_threads(1)
-    device = torch.device("cpu")
-    encoder = Free()
     ready.wait()
     begin.wait()
-    extract([path], [steps], encoder, device)
+    work()
 
 
-def best(repeats: int, *works: Callable[[], None]) -> list[Measured]:
-    """The shortest time of each work, run in turns, after one run to warm up."""
-    measured: list[list[Measured]] = [[] for _ in works]
+def rounds(repeats: int, *works: Callable[[], None]) -> list[Measured]:
+    """The times of each work, run in turns, after one run to warm up."""
+    measured = [Measured() for _ in works]
     for turn in range(repeats + 1):
         for work, times in zip(works, measured, strict=True):
             wall, processor = time.perf_counter(), time.process_time()
             work()
             if turn:
-                times.append((time.perf_counter() - wall, time.process_time() - processor))
-    return [(min(wall for wall, _ in times), min(own for _, own in times)) for times in measured]
+                times.walls.append(time.perf_counter() - wall)
+                times.processors.append(time.process_time() - processor)
+    return measured
+
+
+def ratio(these: list[float], others: list[float], factor: float = 1.0) -> str:
+    each = [factor * one / other for one, other in zip(these, others, strict=True)]
+    return f"{statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f})"
 
 
 def count_steps(path: Path) -> int:
