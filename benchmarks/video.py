@@ -11,8 +11,8 @@
 
 Without --video a moving pattern of 640x480 at 24 frames a second is encoded as h264. The works of a line run
 in turns; a ratio is the median over the rounds of what each round gives, with the least and the greatest of
-them, so that a change of the machine's pace meets both sides. Processor time tells whether a ratio by the wall is
-the machine's or the code's.
+them, so that a change of the machine's pace meets both sides. Processor time tells whether a ratio by the
+wall is the machine's or the code's.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from prolepsis import plugins
 from prolepsis.training.device import autocast, resolve_device, resolve_precision
 from prolepsis.video import media
 from prolepsis.video.encoders.base import FrameEncoder
-from prolepsis.video.encoders.extraction import Clock, VideoSteps, extract_features
+from prolepsis.video.encoders.extraction import Clock, Decoding, VideoSteps, extract_features
 from prolepsis.video.labels import num_steps, step_times
 
 RATE, EVERY, SIDE, BATCH = 4.0, 6, 224, 16
@@ -166,7 +166,7 @@ def extract(
         encoder,
         rate=RATE,
         batch_size=BATCH,
-        decoder_threads=1,
+        decoding=Decoding(threads=1),
         device=device,
         precision=resolve_precision("auto", device),
         clock=clock,

@@ -146,6 +146,7 @@ def test_wrong_parameters_are_named(change: dict, message: str) -> None:
         "encoder": {"plugin": "efficientnet_lite0"},
         "rate": 6.25,
         "batch_size": 4,
+        "decoder": "auto",
         "decoder_threads": 1,
         "device": "cpu",
         "precision": "auto",

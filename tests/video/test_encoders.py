@@ -19,7 +19,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.video.encoders import clips, extraction
 from prolepsis.video.encoders.base import FrameEncoder
 from prolepsis.video.encoders.efficientnet_lite import EfficientNetLite0, load_pretrained
-from prolepsis.video.encoders.extraction import STAGES, Clock, VideoSteps, batch_of_clips
+from prolepsis.video.encoders.extraction import STAGES, Clock, Decoding, VideoSteps, batch_of_clips
 from prolepsis.video.encoders.torchvision_image import TorchvisionImageEncoder
 
 BARBELL, DUMBBELL, PARALLEL_BARS = 422, 543, 702  # classes of ImageNet
@@ -219,7 +219,7 @@ def painted(
 
 
 def extract(videos: list[VideoSteps], encoder: Any, **options: Any) -> Any:
-    defaults = {"rate": 5.0, "batch_size": 4, "decoder_threads": 2}
+    defaults = {"rate": 5.0, "batch_size": 4, "decoding": Decoding(2)}
     return extraction.extract_features(
         videos, encoder, device=torch.device("cpu"), precision=torch.float32, **(defaults | options)
     )
@@ -229,13 +229,10 @@ VIDEOS = [VideoSteps(f"v{i}", Path(str(i)), steps) for i, steps in enumerate((3,
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
-def test_features_come_in_order_whatever_the_number_of_threads(
-    monkeypatch: pytest.MonkeyPatch, threads: int
-) -> None:
-    monkeypatch.setattr(clips.media, "frames_at", painted)
+def test_features_come_in_order_whatever_the_number_of_threads(threads: int) -> None:
     encoder, clock = MeanColour(), Clock()
     found: dict[str, list[list[float]]] = {}
-    for video, features in extract(VIDEOS, encoder, decoder_threads=threads, clock=clock):
+    for video, features in extract(VIDEOS, encoder, decoding=Decoding(threads, painted), clock=clock):
         found.setdefault(video, []).extend(features.tolist())
     assert list(found) == ["v0", "v1", "v2", "v3"]
     for i, steps in enumerate((3, 1, 6, 5)):
@@ -248,9 +245,7 @@ def test_features_come_in_order_whatever_the_number_of_threads(
     assert clock.limit in clock.report()
 
 
-def test_a_video_that_breaks_stops_the_extraction_with_its_own_error(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_video_that_breaks_stops_the_extraction_with_its_own_error() -> None:
     def breaks(
         path: Path, times: list[float], size: tuple[int, int], rate: float | None = None
     ) -> Iterator[np.ndarray]:
@@ -259,14 +254,11 @@ def test_a_video_that_breaks_stops_the_extraction_with_its_own_error(
             raise ProlepsisError("This video is broken.", where=path)
         yield from painted(path, times[2:], size)
 
-    monkeypatch.setattr(clips.media, "frames_at", breaks)
     with pytest.raises(ProlepsisError, match="This video is broken"):
-        list(extract(VIDEOS, MeanColour()))
+        list(extract(VIDEOS, MeanColour(), decoding=Decoding(2, breaks)))
 
 
-def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_reader(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_reader() -> None:
     given = []
 
     def counted(
@@ -276,8 +268,7 @@ def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_re
             given.append(path)
             yield frame
 
-    monkeypatch.setattr(clips.media, "frames_at", counted)
-    blocks = extract([VideoSteps("long", Path("0"), 100_000)], MeanColour(), batch_size=4, decoder_threads=1)
+    blocks = extract([VideoSteps("long", Path("0"), 100_000)], MeanColour(), decoding=Decoding(1, counted))
     for _ in range(5):
         next(blocks)
     # Five batches; two encoded, one in work, one being put together; two decoded and a frame in hand.
@@ -286,24 +277,25 @@ def test_the_decoder_reads_a_bounded_number_of_frames_ahead_and_ends_with_its_re
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("decoder", "encoder"))]
 
 
-def test_a_clip_has_the_frames_at_its_offsets_and_none_before_the_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(clips.media, "frames_at", painted_by_tenths)
-    blocks = list(extract([VideoSteps("v", Path("0"), 5)], MeanColour((-0.4, -0.1, 0.2))))
+def test_a_clip_has_the_frames_at_its_offsets_and_none_before_the_first() -> None:
+    encoder = MeanColour((-0.4, -0.1, 0.2))
+    blocks = list(extract([VideoSteps("v", Path("0"), 5)], encoder, decoding=Decoding(2, painted_by_tenths)))
     tenths = np.concatenate([features for _, features in blocks]).reshape(5, 3, 3)[..., 1]
     # Steps at 0.1, 0.3, ... 0.9 s.
     assert tenths.tolist() == [[0, 0, 3], [0, 2, 5], [1, 4, 7], [3, 6, 9], [5, 8, 11]]
 
 
-def test_a_frame_that_clips_share_is_held_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clips.media, "frames_at", painted_by_tenths)
-    found = list(clips.clips_at(Path("0"), np.array([0.4, 0.6, 0.8]), (-0.4, -0.2, 0.0), (4, 4)))
+def test_a_frame_that_clips_share_is_held_once() -> None:
+    centres, offsets = np.array([0.4, 0.6, 0.8]), (-0.4, -0.2, 0.0)
+    found = list(clips.clips_at(Path("0"), centres, offsets, (4, 4), frames_at=painted_by_tenths))
     assert found[0][1] is not found[0][2]
     assert found[0][2] is found[1][1] is found[2][0]
     batch = batch_of_clips(found, torch.device("cpu"))
     assert batch.shape == (3, 3, 4, 4, 3)
     assert batch[..., 1].float().mean((2, 3)).tolist() == [[0, 2, 4], [2, 4, 6], [4, 6, 8]]
+    on_device = {id(frame): torch.from_numpy(frame) for clip in found for frame in clip}
+    tensors = [tuple(on_device[id(frame)] for frame in clip) for clip in found]
+    assert batch_of_clips(tensors, torch.device("cpu")).equal(batch)
 
 
 def painted_by_tenths(

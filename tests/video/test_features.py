@@ -23,6 +23,7 @@ def stream(
     sources: Mapping[str, str] = {},
     dtype: str = "float16",
     precision: str = "float32",
+    decoder: str = "pyav",
 ) -> FeatureStream:
     def encode(due: Sequence[str]) -> Any:
         return [(video, features[video]) for video in due] if blocks is None else blocks
@@ -37,6 +38,7 @@ def stream(
         videos=[SourceVideo(video, len(rows), sources.get(video, "")) for video, rows in features.items()],
         encode=encode,
         dtype=dtype,
+        decoder=decoder,
     )
 
 
@@ -229,6 +231,7 @@ def test_a_store_that_was_cut_off_goes_on_with_the_first_unfinished_video(tmp_pa
     ("change", "said"),
     [
         ({"precision": "bfloat16"}, "precision 'float32' instead of 'bfloat16'"),
+        ({"decoder": "torchcodec"}, "decoder 'pyav' instead of 'torchcodec'"),
         ({"rate": 4.0}, "rate 6.25 instead of 4.0"),
         ({"dtype": "float32"}, "dtype 'float16' instead of 'float32'"),
     ],

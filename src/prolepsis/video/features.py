@@ -12,8 +12,8 @@ Half precision halves the file; features of a network that ends in ReLU6 lose ab
 
 Writing can be cut off at any moment and taken up again. While it goes on, `progress.jsonl` says what the
 features are made with and, a line each, which videos are finished; a later call with the same encoder,
-weights, precision, rate and type of numbers begins with the first video that is not, or that is not what it
-was.
+weights, precision, decoder, rate and type of numbers begins with the first video that is not, or that is not
+what it was.
 """
 
 import hashlib
@@ -76,6 +76,7 @@ class FeatureStream:
         encode: from the last videos of that order, those still to be made, to pairs of a video and the
             features of its next steps, float [n, D]; a video's pairs follow each other. Called once.
         dtype: of the numbers in the store.
+        decoder: what decoded and scaled the videos, if they were.
     """
 
     encoder: str
@@ -87,6 +88,7 @@ class FeatureStream:
     videos: Sequence[SourceVideo]
     encode: Callable[[Sequence[str]], Iterable[tuple[str, NDArray[Any]]]] = field(repr=False)
     dtype: Literal["float16", "float32"] = "float16"
+    decoder: str = ""
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -97,6 +99,7 @@ class FeatureStream:
             "config": self.config,
             "weights_sha256": self.weights_sha256,
             "precision": self.precision,
+            "decoder": self.decoder,
             "rate": self.rate,
             "dimension": self.dimension,
             "dtype": self.dtype,

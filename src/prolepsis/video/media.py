@@ -154,6 +154,18 @@ def probe(path: Path, image_folder_rate: float | None = None) -> VideoInfo:
         )
 
 
+def has_presentation_times(path: Path) -> bool:
+    """Whether it is a file whose container stores when its frames are to be shown, as most do.
+
+    Raises:
+        UnreadableVideoError: it cannot be opened as a video.
+    """
+    if path.is_dir():
+        return False
+    with _open(path) as container:
+        return container.format.name not in _FORMATS_WITHOUT_PRESENTATION_TIMES
+
+
 def frames_at(
     path: Path,
     times: Sequence[float],

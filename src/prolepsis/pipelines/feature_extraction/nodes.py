@@ -1,6 +1,7 @@
 """The nodes of feature extraction."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ def extract_features(
 ) -> tuple[Any, Any]:
     """The features of all videos, as a stream that works while it is saved, and the clock that times it."""
     from prolepsis.training.device import resolve_device, resolve_precision
-    from prolepsis.video.encoders import extraction
+    from prolepsis.video import media, torchcodec_frames
+    from prolepsis.video.encoders import clips, extraction
     from prolepsis.video.features import FeatureStream, SourceVideo
 
     check_rate(video_manifest, parameters.rate)
     device = resolve_device(parameters.device)
     precision = resolve_precision(parameters.precision, device)
+    decoder = torchcodec_frames.resolve_decoder(parameters.decoder, device)
+    frames_at: clips.FramesAt = media.frames_at
+    if decoder == "torchcodec":
+        frames_at = partial(torchcodec_frames.frames_at, device=device)
     encoder = parameters.encoder.build().to(device)
     if parameters.compile:
         encoder.compile()
@@ -39,7 +45,7 @@ def extract_features(
             encoder,
             rate=parameters.rate,
             batch_size=parameters.batch_size,
-            decoder_threads=parameters.decoder_threads,
+            decoding=extraction.Decoding(parameters.decoder_threads, frames_at),
             device=device,
             precision=precision,
             clock=clock,
@@ -55,6 +61,7 @@ def extract_features(
         videos=[SourceVideo(video, num_steps, sha256) for video, _, num_steps, sha256, _ in videos],
         encode=encode,
         dtype=parameters.dtype,
+        decoder=decoder,
     )
     return stream, clock
 

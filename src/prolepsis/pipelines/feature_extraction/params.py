@@ -13,6 +13,8 @@ class FeatureExtractionParams(BaseModel):
     Attributes:
         rate: steps per second; the manifest's, so set it in `globals.yml`.
         batch_size: steps encoded at once.
+        decoder: pyav, on the CPU; torchcodec, on the GPU if device is one; or auto, which is torchcodec where
+            device is a GPU and torchcodec works, else pyav.
         decoder_threads: videos decoded side by side, ahead of the encoder.
         device: auto, cpu, mps, cuda or cuda:<number>.
         precision: auto, fp32 or bf16.
@@ -25,6 +27,7 @@ class FeatureExtractionParams(BaseModel):
     encoder: EncoderChoice
     rate: PositiveFloat
     batch_size: PositiveInt
+    decoder: Literal["auto", "pyav", "torchcodec"]
     decoder_threads: PositiveInt
     device: str
     precision: str

@@ -32,8 +32,9 @@ from torch import Tensor
 
 from prolepsis.training.device import autocast
 from prolepsis.training.progress import progress
+from prolepsis.video import media
 from prolepsis.video.encoders.base import FrameEncoder
-from prolepsis.video.encoders.clips import Clip, clips_at
+from prolepsis.video.encoders.clips import Clip, FramesAt, clips_at
 from prolepsis.video.labels import step_times
 
 STAGES = ("decoding", "batching", "encoding", "writing")
@@ -56,6 +57,14 @@ class VideoSteps:
     path: Path
     num_steps: int
     image_folder_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How many videos are decoded side by side, and by what."""
+
+    threads: int
+    frames_at: FramesAt = media.frames_at
 
 
 @dataclass
@@ -111,7 +120,7 @@ def extract_features(
     *,
     rate: float,
     batch_size: int,
-    decoder_threads: int,
+    decoding: Decoding,
     device: torch.device,
     precision: torch.dtype,
     clock: Clock | None = None,
@@ -131,11 +140,11 @@ def extract_features(
     """
     clock = clock or Clock()
     total = sum(video.num_steps for video in videos)
-    decoder = _Decoder(videos, encoder, rate, decoder_threads, _BATCHES_AHEAD * batch_size, clock)
+    clips = _Decoder(videos, encoder, rate, decoding, _BATCHES_AHEAD * batch_size, clock)
     encoding = _BatchEncoder(encoder, device, precision, clock)
-    with progress("Encoding frames", total=total, unit="frames") as bar, decoder:
+    with progress("Encoding frames", total=total, unit="frames") as bar, clips:
         started = time.perf_counter()
-        with _ahead(encoding.run(_batches(decoder, batch_size)), _BATCHES_AHEAD, "encoder") as encoded:
+        with _ahead(encoding.run(_batches(clips, batch_size)), _BATCHES_AHEAD, "encoder") as encoded:
             for names, features in encoded:
                 bar.advance(len(names))
                 clock.steps += len(names)
@@ -201,10 +210,9 @@ def batch_of_clips(clips: Sequence[Clip], device: torch.device) -> Tensor:
     """B clips of K frames as uint8 `[B, K, H, W, 3]` on a device; what clips share is copied there once."""
     pictures = {id(picture): picture for clip in clips for picture in clip}
     shared = len(pictures) < sum(map(len, clips))
-    frames = torch.from_numpy(
-        np.stack(list(pictures.values()) if shared else [picture for clip in clips for picture in clip])
-    )
-    if device.type == "cuda":
+    each = pictures.values() if shared else (picture for clip in clips for picture in clip)
+    frames = torch.stack([torch.as_tensor(picture) for picture in each])
+    if device.type == "cuda" and not frames.is_cuda:
         frames = frames.pin_memory()
     frames = frames.to(device, non_blocking=True)
     if not shared:
@@ -226,15 +234,16 @@ class _Decoder:
         videos: Sequence[VideoSteps],
         encoder: FrameEncoder,
         rate: float,
-        threads: int,
+        decoding: Decoding,
         clips_ahead: int,
         clock: Clock,
     ) -> None:
         self._videos = videos
         self._offsets = encoder.offsets
         self._size = (encoder.input_size, encoder.input_size)
+        self._frames_at = decoding.frames_at
         self._rate = rate
-        self._threads = max(1, min(threads, len(videos)))
+        self._threads = max(1, min(decoding.threads, len(videos)))
         self._clock = clock
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decoder")
@@ -260,7 +269,15 @@ class _Decoder:
         busy = 0.0
         started = time.perf_counter()
         try:
-            for clip in clips_at(video.path, centres, self._offsets, self._size, video.image_folder_rate):
+            clips = clips_at(
+                video.path,
+                centres,
+                self._offsets,
+                self._size,
+                video.image_folder_rate,
+                self._frames_at,
+            )
+            for clip in clips:
                 busy += time.perf_counter() - started
                 yield clip
                 started = time.perf_counter()
