@@ -234,7 +234,7 @@ def work_of_a_step(
     counts = token_counts(tokens.split("train"), tokens.vocabulary_size)
     model = objective.build_model(config, counts).train()
     task = PretrainingTask(objective, model, tokens, training, steps_per_epoch=8, validation_rows=8)
-    return statistics.fmean(task.work(batch, torch.device("cpu")) for batch in task.batches(0, 0))
+    return statistics.fmean(task.work(part.batch, torch.device("cpu")) for part in task.batches(0, 0))
 
 
 def fine_tuned(

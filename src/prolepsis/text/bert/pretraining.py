@@ -4,6 +4,7 @@ import itertools
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -184,6 +185,19 @@ class _Passes:
         return plan
 
 
+@dataclass(frozen=True)
+class StepPart:
+    """What goes through the model at once, a part of the batch of an optimizer step.
+
+    Attributes:
+        num_targets: over how many items each loss is taken: an equal share of those of the whole step, so
+            that the mean over the parts is the mean over the step, however its items are spread over them.
+    """
+
+    batch: PretrainingBatch
+    num_targets: dict[str, float]
+
+
 class PretrainingTask:
     """What the training loop needs: batches from an endless sequence of passes over the corpus, and a loss.
 
@@ -228,19 +242,20 @@ class PretrainingTask:
     def steps_per_epoch(self) -> int:
         return self._steps
 
-    def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[PretrainingBatch]:
+    def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[StepPart]:
         self.speed.start()
         step = epoch * self._steps + first_step
         self._probation.continue_from(step, self._training, splits)
-        return _made_ahead(self._batches_between(step, (epoch + 1) * self._steps, splits))
+        steps = self._steps_between(step, (epoch + 1) * self._steps, splits)
+        return itertools.chain.from_iterable(_made_ahead(steps))
 
-    def loss(self, batch: PretrainingBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        on_device = batch.to(device)
+    def loss(self, part: StepPart, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = part.batch.to(device)
         length = batch.token_ids.shape[1]
         if not self.speed.knows(length):
             self.speed.learn(length, self.work_per_token(length, device), device)
-        self.speed.count(batch.num_real_tokens, length)
-        measures = self._objective.measure(self.model, on_device)
+        self.speed.count(part.batch.num_real_tokens, length)
+        measures = self._objective.measure(self.model, batch).over(part.num_targets)
         named = {**measures.losses, **measures.others}
         means = {name: measure.mean for name, measure in named.items()}
         self._probation.observe(means.get("masked_loss"))
@@ -250,7 +265,7 @@ class PretrainingTask:
         """Means over the validation rows' hidden tokens or examples; `validation_loss` sums the losses."""
         self.speed.stop()
         totals: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        counts: dict[str, float] = {}
         losses: set[str] = set()
         for start in range(0, len(self._validation_rows), self._training.batch_size):
             rows = self._validation_rows[start : start + self._training.batch_size]
@@ -320,15 +335,25 @@ class PretrainingTask:
         later = _Passes(whole.objective, whole.split, whole.batch_size, whole.seed, _FIRST_LATER_PASS)
         return [(0, short), (round(warmup.share * self._training.epochs * self._steps), later)]
 
-    def _batches_between(self, first: int, last: int, splits: int) -> Iterator[PretrainingBatch]:
-        """The batches of the optimizer steps from `first` up to `last`, counted through the whole run."""
+    def _steps_between(self, first: int, last: int, splits: int) -> Iterator[list[StepPart]]:
+        """The parts of each optimizer step from `first` up to `last`, counted through the whole run."""
         before = self._training.micro_batches_before
         ends = [start for start, _ in self._phases[1:]] + [last]
         for (start, passes), end in zip(self._phases, ends, strict=True):
             begin, stop = max(first, start), min(last, end)
             if begin < stop:
                 batches = passes.batches_from(before(begin) - before(start), splits)
-                yield from itertools.islice(batches, (before(stop) - before(begin)) * splits)
+                for step in range(begin, stop):
+                    count = self._training.micro_batches(step) * splits
+                    yield self._parts(list(itertools.islice(batches, count)))
+
+    def _parts(self, batches: Sequence[PretrainingBatch]) -> list[StepPart]:
+        """The batches of one optimizer step, with the items that their losses are taken over."""
+        totals: Counter[str] = Counter()
+        for batch in batches:
+            totals.update(self._objective.num_targets(batch))
+        shares = {name: total / len(batches) for name, total in totals.items()}
+        return [StepPart(batch, shares) for batch in batches]
 
 
 class Speed:
@@ -412,13 +437,13 @@ class _Probation:
             )
 
 
-def _made_ahead(batches: Iterator[PretrainingBatch]) -> Iterator[PretrainingBatch]:
-    """The same batches, each made while the one before it is trained on."""
+def _made_ahead(steps: Iterator[list[StepPart]]) -> Iterator[list[StepPart]]:
+    """The same steps, each made while the one before it is trained on."""
     with ThreadPoolExecutor(1, "batches") as executor:
-        following = executor.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = executor.submit(next, batches, None)
-            yield batch
+        following = executor.submit(next, steps, None)
+        while (parts := following.result()) is not None:
+            following = executor.submit(next, steps, None)
+            yield parts
 
 
 def _stays_below(curve: Sequence[dict[str, float]], entropy: float) -> float | None:

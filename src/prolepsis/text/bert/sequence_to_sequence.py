@@ -409,6 +409,9 @@ class SequenceToSequenceObjective(ABC):
             others={"masked_accuracy": accuracy(logits, batch.masked_targets)},
         )
 
+    def num_targets(self, batch: Any) -> dict[str, int]:
+        return {"masked_loss": batch.num_target_tokens}
+
     def for_validation(self) -> Self:
         """The same objective: there is no share of corrupted tokens that all recipes have in common."""
         return self
