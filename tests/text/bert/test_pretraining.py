@@ -12,11 +12,14 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.text.bert.config import BertConfig, LengthWarmup
 from prolepsis.text.bert.objectives import electra
 from prolepsis.text.bert.objectives.albert_sop import AlbertSentenceOrder
+from prolepsis.text.bert.objectives.bart import BartObjective
 from prolepsis.text.bert.objectives.electra import ElectraObjective
 from prolepsis.text.bert.objectives.mass import MassObjective
 from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence
 from prolepsis.text.bert.objectives.spanbert import SpanBertObjective
+from prolepsis.text.bert.objectives.t5 import T5Objective
 from prolepsis.text.bert.packed import MaskedBatch
+from prolepsis.text.bert.pictures import draw_losses
 from prolepsis.text.bert.pretraining import (
     PretrainingResult,
     PretrainingTask,
@@ -407,6 +410,33 @@ def test_a_run_that_does_not_learn_from_context_says_so_after_a_tenth_of_its_ste
     else:
         assert passed is not None
         assert passed < 200
+
+
+@pytest.mark.parametrize("plugin", [MassObjective, BartObjective, T5Objective])
+def test_a_decoder_that_reads_the_text_claims_nothing_of_the_unigram_entropy(
+    plugin: Any,
+    tmp_path: Path,
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    small_config: BertConfig,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    config = small_config.model_copy(update={"vocab_size": tokenizer.vocabulary_size + 10})
+    config = config.model_copy(update={"max_position_embeddings": 2 * LENGTH})
+    objective = plugin(plugin.Config(max_length=LENGTH), tokenizer)
+    settings = training(tmp_path, epochs=1, optimizer=OptimizerConfig(name="adamw", learning_rate=1e-9))
+    result = pretrain(tokenizer, shards, objective, config, settings, steps_per_epoch=10)
+    assert result.metrics["unigram_entropy"] is None
+    assert result.metrics["unigram_entropy_passed_at_step"] is None
+    assert "unigram_entropy" not in result.curves[0]
+    # So high a loss would earn another objective a warning.
+    assert result.metrics["validation_masked_loss"] > np.log(tokenizer.vocabulary_size)
+    assert "frequencies" not in caplog.text
+    assert [line.get_label() for line in draw_losses(result.curves).axes[0].lines] == [
+        "training, mean of the epoch",
+        "validation",
+    ]
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])

@@ -86,6 +86,11 @@ class PretrainingObjective(Protocol):
 
     Config: ClassVar[type[BaseModel]]
     config: Any
+    compares_with_unigram_entropy: ClassVar[bool]
+    """Whether who knows but how frequent each token is would have the unigram entropy as `masked_loss`.
+
+    Not so where a decoder reads the true tokens before each one, or has others to say than the text's.
+    """
 
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
         """Raises ProlepsisError if the tokenizer lacks a special token that is needed."""

@@ -78,8 +78,9 @@ def pretrain(
     """
     tokens.require_tokenizer(tokenizer.hash)
     counts = token_counts(tokens.split("train"), tokens.vocabulary_size)
-    entropy = unigram_entropy(counts)
-    _logger.info("Token frequencies alone give a loss of %.3f nats (unigram entropy).", entropy)
+    entropy = unigram_entropy(counts) if objective.compares_with_unigram_entropy else None
+    if entropy is not None:
+        _logger.info("Token frequencies alone give a loss of %.3f nats (unigram entropy).", entropy)
     seed_everything(training.seed)
     task = PretrainingTask(
         objective,
@@ -110,7 +111,7 @@ def pretrain(
         "steps": result.steps,
         **result.best_metrics,
         "unigram_entropy": entropy,
-        "unigram_entropy_passed_at_step": _stays_below(result.curve, entropy),
+        "unigram_entropy_passed_at_step": None if entropy is None else _stays_below(result.curve, entropy),
         "num_parameters": sum(parameter.numel() for parameter in task.model.parameters()),
         "num_encoder_parameters": sum(parameter.numel() for parameter in task.model.encoder.parameters()),
         "real_token_share": task.real_token_share(),
@@ -126,7 +127,8 @@ def pretrain(
             max_rows=validation_rows,
             batch_size=training.batch_size,
         )
-    curves = [{**row, "unigram_entropy": entropy} for row in result.history]
+    compared = {} if entropy is None else {"unigram_entropy": entropy}
+    curves = [{**row, **compared} for row in result.history]
     trained = PretrainedBert.of(task.model, tokenizer, {**made_by, "metrics": metrics})
     return PretrainingResult(trained, curves, metrics)
 
@@ -214,8 +216,9 @@ class PretrainingTask:
         steps_per_epoch: int | None,
         validation_rows: int,
         length_warmup: LengthWarmup | None = None,
-        entropy: float = math.inf,
+        entropy: float | None = None,
     ) -> None:
+        """`entropy` is what token frequencies alone would give, if the objective compares with that."""
         self.model = model
         self._objective = objective
         self._training = training
@@ -409,9 +412,9 @@ class Speed:
 class _Probation:
     """Says so if a run still predicts no better than token frequencies after a tenth of its steps."""
 
-    def __init__(self, steps: int, entropy: float) -> None:
+    def __init__(self, steps: int, entropy: float | None) -> None:
         self._steps = steps
-        self._entropy = entropy
+        self._entropy = math.inf if entropy is None else entropy
         self._batches_left = 0
         self._recent: Tensor | None = None
 

@@ -339,6 +339,7 @@ class SequenceToSequenceObjective(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[SequenceToSequenceConfig]]
+    compares_with_unigram_entropy: ClassVar[bool] = False
     special_parts: ClassVar[tuple[str, ...]] = ("pad", "cls", "sep", "mask")
 
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:

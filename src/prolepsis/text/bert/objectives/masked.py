@@ -29,6 +29,7 @@ class MaskedTokenObjective(ABC):
     """
 
     name: ClassVar[str]
+    compares_with_unigram_entropy: ClassVar[bool] = True
 
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
         require_special_tokens(self.name, tokenizer, ("pad", "cls", "sep", "mask"))
