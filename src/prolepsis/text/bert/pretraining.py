@@ -6,7 +6,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,7 @@ from prolepsis.text.bert.model import BertEncoder
 from prolepsis.text.bert.objective import PretrainingBatch, PretrainingObjective, RowPlan
 from prolepsis.text.token_shards import TokenShards, TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.training.ahead import made_ahead
 from prolepsis.training.arithmetic import count_products, peak_rate
 from prolepsis.training.config import TrainingConfig
 from prolepsis.training.device import resolve_precision, seed_everything
@@ -250,7 +250,7 @@ class PretrainingTask:
         step = epoch * self._steps + first_step
         self._probation.continue_from(step, self._training, splits)
         steps = self._steps_between(step, (epoch + 1) * self._steps, splits)
-        return itertools.chain.from_iterable(_made_ahead(steps))
+        return itertools.chain.from_iterable(made_ahead(steps, "batches"))
 
     def loss(self, part: StepPart, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
         batch = part.batch.to(device)
@@ -438,15 +438,6 @@ class _Probation:
                 float(self._recent),
                 self._entropy,
             )
-
-
-def _made_ahead(steps: Iterator[list[StepPart]]) -> Iterator[list[StepPart]]:
-    """The same steps, each made while the one before it is trained on."""
-    with ThreadPoolExecutor(1, "batches") as executor:
-        following = executor.submit(next, steps, None)
-        while (parts := following.result()) is not None:
-            following = executor.submit(next, steps, None)
-            yield parts
 
 
 def _stays_below(curve: Sequence[dict[str, float]], entropy: float) -> float | None:
