@@ -1,6 +1,5 @@
 """The compiled kernel and the GPU engine against a plain reference and the derivative of the loss."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,9 @@ from prolepsis.text.word2vec.gpu_engine import GpuEngine, window_gradients
 from prolepsis.text.word2vec.huffman import HuffmanPaths
 from prolepsis.text.word2vec.vocabulary import AliasTable, Vocabulary
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MASK = (1 << 64) - 1
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def config(**changes: Any) -> Word2VecConfig:
