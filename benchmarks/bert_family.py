@@ -70,7 +70,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
 ALBERT_FORM = {"embedding_size": 64, "num_hidden_groups": 1}
 SEEDS = (0, 1, 2)
 # What suits an encoder depends on how large pretraining left its weights.
-LEARNING_RATES = (1e-3, 2e-3, 4e-3)
+LEARNING_RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 UNTRAINED, TF_IDF_AND_VECTORS = "without pretraining", "simple methods"
 MAX_STEPS = {"sst2": 500, "rte": 100, "pos": 400}
 
@@ -234,7 +234,7 @@ def work_of_a_step(
     counts = token_counts(tokens.split("train"), tokens.vocabulary_size)
     model = objective.build_model(config, counts).train()
     task = PretrainingTask(objective, model, tokens, training, steps_per_epoch=8, validation_rows=8)
-    return statistics.fmean(task.work(batch, torch.device("cpu")) for batch in task.batches(0, 0))
+    return statistics.fmean(task.work(part.batch, torch.device("cpu")) for part in task.batches(0, 0))
 
 
 def fine_tuned(
@@ -312,14 +312,14 @@ def print_table(out: Path) -> None:
         if row["metric"] == MAIN_METRIC[main[row["task"]]]:
             deviation = "" if row["deviation"] is None else f" ± {100 * row['deviation']:.1f}"
             cells.setdefault(row["method"], {})[row["task"]] = f"{100 * row['mean']:.1f}{deviation}"
-    print("| | parameters | tokens/s | steps | own loss | bits/byte | SST-2 | RTE | POS |")
+    print("| | parameters | CPU minutes | steps | own loss | bits/byte | SST-2 | RTE | POS |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, by_task in cells.items():
         file = out / f"{name}.pretraining.json"
         figures = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         print(
             f"| {name} | {shown(figures.get('num_encoder_parameters'), ',.0f')} "
-            f"| {shown(figures.get('real_tokens_per_second'), ',.0f')} "
+            f"| {shown(figures.get('cpu_minutes'), '.1f')} "
             f"| {shown(figures.get('steps'), ',.0f')} "
             f"| {shown(figures.get('validation_masked_loss'), '.2f')} "
             f"| {shown(figures.get('bits_per_byte'), '.2f')} "

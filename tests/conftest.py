@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: the real data beside the repository, and a Kedro project of one's own."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     path = copy_project(tmp_path / "project")
     monkeypatch.chdir(path)
     return Project(path)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """PyTorch's arithmetic in one thread: the same bits every time, and no threads that wait for others."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

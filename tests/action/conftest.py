@@ -1,10 +1,9 @@
 """Videos small enough to reason about, and one thread: the machine has other work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
 from prolepsis.action.windows import LabelledVideo
 
@@ -12,11 +11,8 @@ MakeVideo = Callable[..., LabelledVideo]
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def in_one_thread(one_thread: None) -> None:
+    """Every test here."""
 
 
 @pytest.fixture

@@ -107,6 +107,20 @@ def test_the_model_and_its_output_are_parameters(project: Any, tokenizer: Tokeni
     assert 0 < project.load("word2vec_curves")[0]["pairs"] <= project.load("word_vectors").counts.sum()
 
 
+def test_the_words_of_the_map_are_a_parameter(
+    project: Any, tokenizer: Tokenizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def params(words: list[str]) -> dict[str, Any]:
+        evaluation = {"similarity": NO_SETS, "analogies": None}
+        return {"word2vec": {"evaluation": evaluation, "picture": {"words": words}}}
+
+    project.run("word2vec", params=params(["river", "musique", "zeppelin"]))
+    assert "not on the map: zeppelin." in caplog.text
+    assert project.load("word_map").startswith(b"\x89PNG")
+    with pytest.raises(ProlepsisError, match="without one: zeppelin, airship"):
+        project.run("word2vec", params=params(["zeppelin", "airship"]))
+
+
 def test_a_wrong_parameter_is_named(project: Any, tokenizer: Tokenizer) -> None:
     with pytest.raises(Exception, match="dimension"):
         project.run("word2vec", params={"word2vec": {"training": {"dimension": "wide"}}})

@@ -165,6 +165,15 @@ def test_berts_masked_loss_is_drawn_over_the_entropy_of_frequencies(by_name: dic
     assert tiles[1][:2] == ("BERT: masked accuracy", "32.0 %")
 
 
+def test_a_loss_that_does_not_compare_with_the_entropy_stands_alone() -> None:
+    curves = [{"epoch": 1, "step": 50, "train_masked_loss": 5.0, "validation_masked_loss": 4.9}]
+    metrics = {"validation_masked_loss": 4.9, "unigram_entropy": None}
+    section = words.describe_bert(metrics, curves)
+    assert "decoder" in section.lead
+    assert [line.name for line in blocks(section, LineChart)[0].lines] == ["validation", "training"]
+    assert section.highlights[0].note == "nats"
+
+
 @pytest.mark.parametrize(("random", "constant"), [(0.25, "75.0 %"), (0.6, "60.0 %")])
 def test_next_sentences_stand_beside_what_a_constant_answer_gives(random: float, constant: str) -> None:
     metrics = {"validation_next_sentence_accuracy": 0.7, "validation_random_next_share": random}

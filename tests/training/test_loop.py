@@ -19,15 +19,9 @@ from prolepsis.training.checkpoint import CheckpointStore, clear_checkpoints
 from prolepsis.training.loop import OptimizerConfig, ScheduleConfig, TrainingConfig, fit
 from prolepsis.training.optimizers import MuonWithAdamW
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROGRAM = Path(__file__).with_name("killed_run.py")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

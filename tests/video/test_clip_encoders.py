@@ -1,7 +1,5 @@
 """Encoders of clips and of motion, and several encoders side by side."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -15,13 +13,7 @@ from prolepsis.video.encoders.concatenation import Concatenation
 from prolepsis.video.encoders.motion import FrameDifference, OpticalFlow, flow_histograms
 from prolepsis.video.encoders.torchvision_video import TorchvisionVideoEncoder, clip_offsets
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def frames(count: int, length: int, side: int, seed: int = 0) -> torch.Tensor:

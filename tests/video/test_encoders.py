@@ -22,15 +22,9 @@ from prolepsis.video.encoders.efficientnet_lite import EfficientNetLite0, load_p
 from prolepsis.video.encoders.extraction import STAGES, Clock, Decoding, VideoSteps, batch_of_clips
 from prolepsis.video.encoders.torchvision_image import TorchvisionImageEncoder
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BARBELL, DUMBBELL, PARALLEL_BARS = 422, 543, 702  # classes of ImageNet
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,14 @@ _UNDETERMINED = "und"
 _ALL_LANGUAGES = "all"
 _ENTROPY = "unigram_entropy"
 _MASKED_LOSS = "masked_loss"
+_HIDDEN = (
+    "Tokens were hidden, and the network told what they had been. A masked loss as high as the entropy "
+    "of the tokens' frequencies knows these and nothing else; what is below it was learnt from context."
+)
+_RESTORED = (
+    "Texts were corrupted, and a decoder restored them token by token. It has read the true tokens before "
+    "each one, so its loss says less about the network that read the corrupted text."
+)
 _MEASURES = {"spearman": "Spearman", "accuracy": "accuracy", "position": "position of the outlier"}
 
 
@@ -231,8 +239,7 @@ def describe_bert(bert_metrics: dict[str, Any], bert_curves: list[Any]) -> Secti
         CHAPTER,
         "bert",
         "BERT",
-        "Tokens were hidden, and the network told what they had been. A masked loss as high as the entropy "
-        "of the tokens' frequencies knows these and nothing else; what is below it was learnt from context.",
+        _RESTORED if bert_metrics.get(_ENTROPY) is None else _HIDDEN,
         [Grid(charts), Details("All figures of BERT", [f.figures(bert_metrics)])],
         _bert_tiles(bert_metrics),
     )
@@ -325,7 +332,7 @@ def _bert_tiles(metrics: Mapping[str, Any]) -> list[Tile]:
     loss, entropy = metrics.get(f"validation_{_MASKED_LOSS}"), metrics.get(_ENTROPY)
     tiles = []
     if loss is not None:
-        note = f"nats; frequencies alone give {f.number(entropy)}"
+        note = "nats" if entropy is None else f"nats; frequencies alone give {f.number(entropy)}"
         tiles.append(Tile("BERT: masked loss", f.number(loss), note))
     return tiles + [
         Tile(f"BERT: {f.words(name.removeprefix('validation_'))}", f.percent(value), _beside(name, metrics))

@@ -9,8 +9,9 @@ interrupted, bit for bit on one CPU process: a checkpoint holds weights, optimiz
 position in the data and the running means of the epoch, and the learning rate is a function of the step
 alone.
 
-A step whose batch does not fit into memory is taken again in smaller pieces of the same rows. Where all rows
-weigh the same in the loss, its gradient is that of the whole batch, to rounding; dropout draws other numbers.
+A step whose batch does not fit into memory is taken again in smaller pieces of the same rows. Its
+gradient is that of the whole batch, to rounding, for a task that weighs targets as `Task.loss` says; dropout
+draws other numbers.
 """
 
 import json
@@ -72,7 +73,11 @@ class Task(Protocol):
         ...
 
     def loss(self, batch: Any, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        """The mean loss of one batch, a scalar to differentiate, and further scalars to record."""
+        """The mean loss of one batch, a scalar to differentiate, and further scalars to record.
+
+        A step takes the mean over its batches. Where these hold unequal numbers of targets, that is the mean
+        over the step's targets if the sum of each batch's is divided by the mean number of the batches.
+        """
         ...
 
     def compile(self) -> None:

@@ -73,6 +73,41 @@ def test_a_folder_of_transformers_loads_and_gives_the_same_logits(tmp_path: Path
     assert_same_outputs(load_hugging_face(tmp_path), theirs)
 
 
+def test_a_model_of_the_size_of_bert_base_goes_there_and_back_with_the_same_logits(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    torch.manual_seed(4)
+    shape = transformers.BertConfig()
+    assert (shape.num_hidden_layers, shape.hidden_size, shape.vocab_size) == (12, 768, 30_522)
+    tokens = torch.randint(0, shape.vocab_size, (2, 40))
+    real = torch.arange(40) < torch.tensor([[40], [25]])
+    places = torch.arange(40).expand_as(tokens)
+
+    def logits_of(model: Any) -> torch.Tensor:
+        with torch.no_grad():
+            given: torch.Tensor = model(input_ids=tokens, attention_mask=real.long()).logits[real]
+        return given
+
+    theirs = transformers.BertForMaskedLM(shape).eval()
+    theirs.save_pretrained(tmp_path / "theirs")
+    expected = logits_of(theirs)
+    assert float(expected.std()) > 0.1
+    del theirs
+
+    ours = load_hugging_face(tmp_path / "theirs")
+    with torch.no_grad():
+        mask = block_attention_mask(real.long() - 1)
+        hidden = ours.encoder(tokens, torch.zeros_like(tokens), places, mask)
+        logits = ours.masked_logits(hidden[real])
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-5)
+
+    PretrainedBert.of(ours, tokenizer).save(tmp_path / "ours")
+    del ours
+    again, info = transformers.BertForMaskedLM.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info.values())
+    assert torch.equal(logits_of(again.eval()), expected)
+
+
 def test_the_tokenizer_frames_pairs_as_the_model_was_trained_to_see_them(
     folder: Path, tokenizer: Tokenizer
 ) -> None:

@@ -10,11 +10,20 @@ from scipy import stats
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.text.bert.config import BertConfig, LengthWarmup
+from prolepsis.text.bert.objectives import electra
+from prolepsis.text.bert.objectives.albert_sop import AlbertSentenceOrder
+from prolepsis.text.bert.objectives.bart import BartObjective
+from prolepsis.text.bert.objectives.electra import ElectraObjective
+from prolepsis.text.bert.objectives.mass import MassObjective
 from prolepsis.text.bert.objectives.mlm_nsp import MaskedLanguageModelNextSentence
+from prolepsis.text.bert.objectives.spanbert import SpanBertObjective
+from prolepsis.text.bert.objectives.t5 import T5Objective
 from prolepsis.text.bert.packed import MaskedBatch
+from prolepsis.text.bert.pictures import draw_losses
 from prolepsis.text.bert.pretraining import (
     PretrainingResult,
     PretrainingTask,
+    StepPart,
     pretrain,
     token_counts,
     unigram_entropy,
@@ -77,6 +86,7 @@ def task_of(
 
 
 def contents(batch: Any) -> list[Any]:
+    batch = batch.batch if isinstance(batch, StepPart) else batch
     assert isinstance(batch, MaskedBatch)
     return [tensor.tolist() for tensor in vars(batch).values()]
 
@@ -254,10 +264,66 @@ def test_splitting_batches_changes_neither_rows_nor_order(
     tmp_path: Path, shards: TokenShards, objective: MaskedLanguageModelNextSentence, small_config: BertConfig
 ) -> None:
     task = task_of(objective, shards, small_config, tmp_path, steps=5)
-    whole = [batch.token_ids for batch in task.batches(0, 1)]
-    parts = [batch.token_ids for batch in task.batches(0, 1, splits=2)]
+    whole = [part.batch.token_ids for part in task.batches(0, 1)]
+    parts = [part.batch.token_ids for part in task.batches(0, 1, splits=2)]
     assert [len(part) for part in parts] == [ROWS // 2] * len(parts)
     assert torch.equal(torch.cat(parts), torch.cat(whole))
+
+
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        MaskedLanguageModelNextSentence,
+        AlbertSentenceOrder,
+        SpanBertObjective,
+        ElectraObjective,
+        MassObjective,
+    ],
+)
+def test_the_gradient_of_a_step_is_that_of_all_its_targets_in_whatever_pieces_they_come(
+    plugin: Any,
+    tmp_path: Path,
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    small_config: BertConfig,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What ELECTRA's generator draws would depend on the pieces.
+    monkeypatch.setattr(electra, "sample_tokens", lambda logits, random: logits.argmax(dim=-1))
+    config = small_config.model_copy(
+        update={
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "initializer_range": 0.1,
+            "hidden_size": 32,
+            "num_attention_heads": 4,
+        }
+    )
+    objective = plugin(plugin.Config(max_length=LENGTH), tokenizer)
+
+    def step(splits: int = 1, **changes: Any) -> tuple[float, torch.Tensor]:
+        torch.manual_seed(0)
+        task = task_of(objective, shards, config, tmp_path, steps=2, **changes)
+        count = splits * changes.get("accumulation_steps", 1)
+        parts = list(task.batches(0, 0, splits))
+        assert len(parts) == 2 * count
+        losses = [task.loss(part, CPU)[0] / count for part in parts[:count]]
+        torch.stack(losses).sum().backward()
+        if count == 1:
+            torch.testing.assert_close(losses[0], objective.measure(task.model, parts[0].batch).loss)
+        else:
+            numbers = {tuple(objective.num_targets(part.batch).values()) for part in parts[:count]}
+            assert len(numbers) > 1
+        gradients = [one.grad.flatten() for one in task.model.parameters() if one.grad is not None]
+        return float(sum(losses).detach()), torch.cat(gradients)
+
+    loss, gradient = step(batch_size=8)
+    for pieces in ({"batch_size": 8, "splits": 4}, {"batch_size": 4, "accumulation_steps": 2}):
+        other_loss, other_gradient = step(**pieces)
+        assert other_loss == pytest.approx(loss, rel=1e-5)
+        torch.testing.assert_close(
+            other_gradient, gradient, rtol=1e-4, atol=1e-5 * float(gradient.abs().max())
+        )
 
 
 def test_a_batch_warmup_takes_the_rows_one_after_the_other(
@@ -267,12 +333,12 @@ def test_a_batch_warmup_takes_the_rows_one_after_the_other(
         objective, shards, small_config, tmp_path, steps=4, accumulation_steps=3, batch_warmup_steps=4
     )
     plain = task_of(objective, shards, small_config, tmp_path, steps=100)
-    batches = [batch.token_ids for epoch in (0, 1) for batch in task.batches(epoch, 0)]
-    expected = [batch.token_ids for batch, _ in zip(plain.batches(0, 0), batches, strict=False)]
+    batches = [part.batch.token_ids for epoch in (0, 1) for part in task.batches(epoch, 0)]
+    expected = [part.batch.token_ids for part, _ in zip(plain.batches(0, 0), batches, strict=False)]
     assert 8 < len(batches) < 24
     assert torch.equal(torch.cat(batches), torch.cat(expected))
     # Continued in the middle, the rest is the same.
-    behind = [batch.token_ids for batch in task.batches(1, 2)]
+    behind = [part.batch.token_ids for part in task.batches(1, 2)]
     assert torch.equal(torch.cat(behind), torch.cat(batches[-len(behind) :]))
 
 
@@ -289,7 +355,7 @@ def test_a_length_warmup_has_shorter_rows_at_first_and_as_many_tokens(
         validation_rows=6,
         length_warmup=warmup,
     )
-    shapes = [tuple(batch.token_ids.shape) for epoch in (0, 1) for batch in task.batches(epoch, 0)]
+    shapes = [tuple(part.batch.token_ids.shape) for epoch in (0, 1) for part in task.batches(epoch, 0)]
     assert shapes == [(2 * ROWS, LENGTH // 2)] * 6 + [(ROWS, LENGTH)] * 2
     whole = [contents(batch) for batch in task.batches(1, 0)]
     assert [contents(batch) for batch in task.batches(1, 1)] == whole[1:]
@@ -346,6 +412,33 @@ def test_a_run_that_does_not_learn_from_context_says_so_after_a_tenth_of_its_ste
         assert passed < 200
 
 
+@pytest.mark.parametrize("plugin", [MassObjective, BartObjective, T5Objective])
+def test_a_decoder_that_reads_the_text_claims_nothing_of_the_unigram_entropy(
+    plugin: Any,
+    tmp_path: Path,
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    small_config: BertConfig,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    config = small_config.model_copy(update={"vocab_size": tokenizer.vocabulary_size + 10})
+    config = config.model_copy(update={"max_position_embeddings": 2 * LENGTH})
+    objective = plugin(plugin.Config(max_length=LENGTH), tokenizer)
+    settings = training(tmp_path, epochs=1, optimizer=OptimizerConfig(name="adamw", learning_rate=1e-9))
+    result = pretrain(tokenizer, shards, objective, config, settings, steps_per_epoch=10)
+    assert result.metrics["unigram_entropy"] is None
+    assert result.metrics["unigram_entropy_passed_at_step"] is None
+    assert "unigram_entropy" not in result.curves[0]
+    # So high a loss would earn another objective a warning.
+    assert result.metrics["validation_masked_loss"] > np.log(tokenizer.vocabulary_size)
+    assert "frequencies" not in caplog.text
+    assert [line.get_label() for line in draw_losses(result.curves).axes[0].lines] == [
+        "training, mean of the epoch",
+        "validation",
+    ]
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_the_work_of_a_step_is_that_of_its_products(
     tmp_path: Path,
@@ -356,7 +449,7 @@ def test_the_work_of_a_step_is_that_of_its_products(
 ) -> None:
     small_config = small_config.model_copy(update={"attention_probs_dropout_prob": dropout})
     task = task_of(objective, shards, small_config, tmp_path)
-    batch = next(task.batches(0, 0))
+    batch: Any = next(task.batches(0, 0)).batch
     before = torch.get_rng_state()
     width, inner = small_config.hidden_size, small_config.intermediate_size
     tokens = ROWS * LENGTH
@@ -382,12 +475,12 @@ def test_compiling_changes_neither_names_nor_results(
     )
     task = task_of(objective, shards, small_config, tmp_path)
     task.model.eval()
-    names, batch = list(task.model.state_dict()), next(task.batches(0, 0))
-    expected, _ = task.loss(batch, CPU)
+    names, part = list(task.model.state_dict()), next(task.batches(0, 0))
+    expected, _ = task.loss(part, CPU)
     task.compile()
     assert list(task.model.state_dict()) == names
     assert task.model.encoder._compiled_call_impl is not None
-    torch.testing.assert_close(task.loss(batch, CPU)[0], expected)
+    torch.testing.assert_close(task.loss(part, CPU)[0], expected)
 
 
 def test_passes_that_lie_behind_are_not_planned_again(

@@ -141,6 +141,23 @@ def test_the_gradient_of_a_batch_does_not_depend_on_how_it_is_cut(
     torch.testing.assert_close(gradient(splits), gradient(1), rtol=1e-4, atol=1e-7)
 
 
+def test_every_target_of_an_accumulated_step_weighs_the_same(
+    pretrained: PretrainedBert, tmp_path: Path
+) -> None:
+    task = tags()
+    config = CONFIG.model_copy(update={"head_dropout": 0.0})
+    head = build_head(task.kind, pretrained.tokenizer, config, task.labels)
+    module = head.build_model(pretrained.encoder).train(False)
+    accumulating = training(tmp_path, accumulation_steps=2)
+    loop_task = FineTuningTask(module, head, task, 0, accumulating, None)
+    parts = list(loop_task.batches(0, 0))[:2]
+    counts = [len(part.targets) for part in parts]
+    assert counts[0] != counts[1]
+    loss = sum(loop_task.loss(part, torch.device("cpu"))[0] for part in parts) / 2
+    totals = sum(head.loss(module(part), part) for part in parts)
+    torch.testing.assert_close(loss, totals / sum(counts))
+
+
 def test_batches_from_a_later_step_are_the_ones_that_would_have_come(
     pretrained: PretrainedBert, tmp_path: Path
 ) -> None:

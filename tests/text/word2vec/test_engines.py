@@ -1,6 +1,5 @@
 """The compiled kernel and the GPU engine against a plain reference and the derivative of the loss."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from prolepsis.text.word2vec.blocks import Block, Rates, Tally, initial_tables
 from prolepsis.text.word2vec.config import Word2VecConfig
@@ -16,15 +16,9 @@ from prolepsis.text.word2vec.gpu_engine import GpuEngine, window_gradients
 from prolepsis.text.word2vec.huffman import HuffmanPaths
 from prolepsis.text.word2vec.vocabulary import AliasTable, Vocabulary
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 MASK = (1 << 64) - 1
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def config(**changes: Any) -> Word2VecConfig:
@@ -342,6 +336,37 @@ def test_the_gpu_engine_stays_finite_when_one_word_fills_the_batch() -> None:
     end = engine.run(block, Rates(), seed=0).mean
     assert np.isfinite(engine.tables()).all()
     assert start is not None and end is not None and end < start
+
+
+class LargestResult(TorchDispatchMode):
+    """How many numbers the largest tensor has that any operation gave."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        # What is changed in place was there before.
+        if isinstance(result, torch.Tensor) and not any(result is argument for argument in args):
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("output", ["negative_sampling", "hierarchical_softmax"])
+def test_a_step_of_the_gpu_engine_makes_nothing_as_large_as_a_table(output: str) -> None:
+    num_words = 20_000
+    ids = np.arange(num_words)
+    counts = np.ones(num_words, np.int64)
+    vocabulary = Vocabulary(ids, counts, [None] * num_words, ids.astype(np.int32))
+    block = Block(0, np.arange(100, dtype=np.uint16), np.array([0, 100]))
+    settings = config(subsample=0.0, output=output)
+    tables = initial_tables(num_words, settings.dimension, 0)
+    engine = GpuEngine(vocabulary, settings, copies(tables), torch.device("cpu"))
+    with LargestResult() as largest:
+        engine.run(block, Rates(0.025, 0.0, 0.0), seed=0)
+    assert 0 < largest.numbers < num_words * settings.dimension / 4
+    inputs, _ = engine.tables()
+    assert np.array_equal(inputs[100:], tables[0][100:])
+    assert not np.array_equal(engine.tables()[1], tables[1])
 
 
 @pytest.mark.parametrize("dimension", [1, 16, 33])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.text.word2vec.picture import draw_words
+from prolepsis.text.word2vec.picture import draw_words, require_vectors
 from prolepsis.text.word2vec.vectors import WordVectors, unique_names
 
 
@@ -85,6 +85,24 @@ def test_the_profile_tells_what_is_not_finite(vectors: WordVectors) -> None:
     profile = vectors.profile()
     assert profile["finite"].to_list() == [True, True, False, True, True, True]
     assert profile["norm"][0] == pytest.approx(float(np.linalg.norm(vectors.vectors[0])))
+
+
+def test_chosen_words_are_those_with_a_vector_and_the_others_are_named(
+    vectors: WordVectors, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = vectors.words[3], vectors.words[0]
+    assert require_vectors(vectors, [first, "nowhere", second, first, "never"]) == [first, second]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Words without a vector are not on the map: nowhere, never."
+    ]
+
+
+def test_a_map_of_words_without_vectors_is_refused(vectors: WordVectors) -> None:
+    for words in (["nowhere", "never"], [vectors.words[0], "nowhere", "never"], []):
+        with pytest.raises(ProlepsisError, match="fewer than two have a vector") as caught:
+            require_vectors(vectors, words)
+        assert caught.value.where == "word2vec.picture.words"
+        assert not words or "nowhere, never" in caught.value.message
 
 
 def test_the_picture_shows_every_word_and_language(vectors: WordVectors) -> None:

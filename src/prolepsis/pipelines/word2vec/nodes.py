@@ -61,12 +61,20 @@ def find_neighbours(word_vectors: Any, parameters: Word2VecParams) -> pl.DataFra
 
 
 def draw_word_map(word_vectors: Any, parameters: Word2VecParams) -> Any:
-    """A matplotlib figure of the most frequent words of each language."""
+    """A matplotlib figure of the words that were asked for, or of the most frequent ones of each language.
+
+    Raises:
+        ProlepsisError: fewer than two of the words asked for have a vector.
+    """
     from prolepsis.text.word2vec.evaluation import frequent_words
-    from prolepsis.text.word2vec.picture import draw_words
+    from prolepsis.text.word2vec.picture import draw_words, require_vectors
 
     shown = parameters.picture
-    return draw_words(word_vectors, frequent_words(word_vectors, shown.per_language, shown.min_letters))
+    if shown.words is None:
+        words = frequent_words(word_vectors, shown.per_language, shown.min_letters)
+    else:
+        words = require_vectors(word_vectors, shown.words)
+    return draw_words(word_vectors, words)
 
 
 class _Sets(NamedTuple):

@@ -44,10 +44,17 @@ class NeighbourParams(BaseModel):
 
 
 class PictureParams(BaseModel):
-    """Which words are on the map: of each language the most frequent ones that have `min_letters`."""
+    """Which words are on the map.
+
+    Attributes:
+        words: these, where they have a vector; null for the most frequent words:
+        per_language: so many of each language,
+        min_letters: of at least this length.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    words: list[str] | None = None
     per_language: PositiveInt
     min_letters: PositiveInt
 

@@ -43,7 +43,7 @@ def predict_hidden_tokens(
     if not len(plan):
         raise ProlepsisError("There is nothing to predict: no tokens.", where=f"split {split.name!r}")
     device = next(model.parameters()).device
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     model.eval()
     for start in range(0, min(max_rows, len(plan)), batch_size):
         rows = np.arange(start, min(start + batch_size, max_rows, len(plan)))

@@ -118,6 +118,9 @@ def group_words(
 ) -> list[NDArray[np.int64]]:
     """The positions of each word; what is no candidate, such as [SEP], belongs to none and ends one.
 
+    A `##` piece that begins a segment, whose front was cut off, is a word of its own. In google-research/bert
+    and albert it joins the last word before the [SEP], a word of another segment.
+
     Args:
         token_ids, is_candidate: of the example, [length].
         continues: of `continues_word`.

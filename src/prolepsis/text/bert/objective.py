@@ -6,7 +6,8 @@ that it needs, and measures a batch. Optimizer, steps, validation and checkpoint
 (`pretraining.py`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -25,11 +26,11 @@ class Measure:
     """A mean in the making: the sum of a quantity over a batch's items, and how many items there were."""
 
     total: Tensor
-    count: int
+    count: float
 
     @property
     def mean(self) -> Tensor:
-        return self.total / max(1, self.count)
+        return self.total / (self.count or 1)
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Measures:
     @property
     def loss(self) -> Tensor:
         return torch.stack([measure.mean for measure in self.losses.values()]).sum()
+
+    def over(self, num_targets: Mapping[str, float]) -> Self:
+        """The same with losses that are taken over so many items each, not over the batch's own."""
+        losses = {name: Measure(one.total, num_targets[name]) for name, one in self.losses.items()}
+        return replace(self, losses=losses)
 
 
 class PretrainingBatch(Protocol):
@@ -80,6 +86,11 @@ class PretrainingObjective(Protocol):
 
     Config: ClassVar[type[BaseModel]]
     config: Any
+    compares_with_unigram_entropy: ClassVar[bool]
+    """Whether who knows but how frequent each token is would have the unigram entropy as `masked_loss`.
+
+    Not so where a decoder reads the true tokens before each one, or has others to say than the text's.
+    """
 
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
         """Raises ProlepsisError if the tokenizer lacks a special token that is needed."""
@@ -105,6 +116,13 @@ class PretrainingObjective(Protocol):
         """How well the model (of `build_model`) does on a batch (of a plan).
 
         One of the losses is called `masked_loss`: that on hidden tokens, which curves and pictures show.
+        """
+        ...
+
+    def num_targets(self, batch: Any) -> dict[str, int]:
+        """How many items of a batch each of the losses is over: the counts of `measure`, before it is called.
+
+        An optimizer step whose batch comes in parts takes its losses over the items of all of them.
         """
         ...
 

@@ -4,8 +4,8 @@ import itertools
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from prolepsis.text.bert.model import BertEncoder
 from prolepsis.text.bert.objective import PretrainingBatch, PretrainingObjective, RowPlan
 from prolepsis.text.token_shards import TokenShards, TokenSplit
 from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.training.ahead import made_ahead
 from prolepsis.training.arithmetic import count_products, peak_rate
 from prolepsis.training.config import TrainingConfig
 from prolepsis.training.device import resolve_precision, seed_everything
@@ -77,8 +78,9 @@ def pretrain(
     """
     tokens.require_tokenizer(tokenizer.hash)
     counts = token_counts(tokens.split("train"), tokens.vocabulary_size)
-    entropy = unigram_entropy(counts)
-    _logger.info("Token frequencies alone give a loss of %.3f nats (unigram entropy).", entropy)
+    entropy = unigram_entropy(counts) if objective.compares_with_unigram_entropy else None
+    if entropy is not None:
+        _logger.info("Token frequencies alone give a loss of %.3f nats (unigram entropy).", entropy)
     seed_everything(training.seed)
     task = PretrainingTask(
         objective,
@@ -109,7 +111,7 @@ def pretrain(
         "steps": result.steps,
         **result.best_metrics,
         "unigram_entropy": entropy,
-        "unigram_entropy_passed_at_step": _stays_below(result.curve, entropy),
+        "unigram_entropy_passed_at_step": None if entropy is None else _stays_below(result.curve, entropy),
         "num_parameters": sum(parameter.numel() for parameter in task.model.parameters()),
         "num_encoder_parameters": sum(parameter.numel() for parameter in task.model.encoder.parameters()),
         "real_token_share": task.real_token_share(),
@@ -125,7 +127,8 @@ def pretrain(
             max_rows=validation_rows,
             batch_size=training.batch_size,
         )
-    curves = [{**row, "unigram_entropy": entropy} for row in result.history]
+    compared = {} if entropy is None else {"unigram_entropy": entropy}
+    curves = [{**row, **compared} for row in result.history]
     trained = PretrainedBert.of(task.model, tokenizer, {**made_by, "metrics": metrics})
     return PretrainingResult(trained, curves, metrics)
 
@@ -184,6 +187,19 @@ class _Passes:
         return plan
 
 
+@dataclass(frozen=True)
+class StepPart:
+    """What goes through the model at once, a part of the batch of an optimizer step.
+
+    Attributes:
+        num_targets: over how many items each loss is taken: an equal share of those of the whole step, so
+            that the mean over the parts is the mean over the step, however its items are spread over them.
+    """
+
+    batch: PretrainingBatch
+    num_targets: dict[str, float]
+
+
 class PretrainingTask:
     """What the training loop needs: batches from an endless sequence of passes over the corpus, and a loss.
 
@@ -200,8 +216,9 @@ class PretrainingTask:
         steps_per_epoch: int | None,
         validation_rows: int,
         length_warmup: LengthWarmup | None = None,
-        entropy: float = math.inf,
+        entropy: float | None = None,
     ) -> None:
+        """`entropy` is what token frequencies alone would give, if the objective compares with that."""
         self.model = model
         self._objective = objective
         self._training = training
@@ -228,19 +245,20 @@ class PretrainingTask:
     def steps_per_epoch(self) -> int:
         return self._steps
 
-    def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[PretrainingBatch]:
+    def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[StepPart]:
         self.speed.start()
         step = epoch * self._steps + first_step
         self._probation.continue_from(step, self._training, splits)
-        return _made_ahead(self._batches_between(step, (epoch + 1) * self._steps, splits))
+        steps = self._steps_between(step, (epoch + 1) * self._steps, splits)
+        return itertools.chain.from_iterable(made_ahead(steps, "batches"))
 
-    def loss(self, batch: PretrainingBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        on_device = batch.to(device)
+    def loss(self, part: StepPart, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = part.batch.to(device)
         length = batch.token_ids.shape[1]
         if not self.speed.knows(length):
             self.speed.learn(length, self.work_per_token(length, device), device)
-        self.speed.count(batch.num_real_tokens, length)
-        measures = self._objective.measure(self.model, on_device)
+        self.speed.count(part.batch.num_real_tokens, length)
+        measures = self._objective.measure(self.model, batch).over(part.num_targets)
         named = {**measures.losses, **measures.others}
         means = {name: measure.mean for name, measure in named.items()}
         self._probation.observe(means.get("masked_loss"))
@@ -250,7 +268,7 @@ class PretrainingTask:
         """Means over the validation rows' hidden tokens or examples; `validation_loss` sums the losses."""
         self.speed.stop()
         totals: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        counts: dict[str, float] = {}
         losses: set[str] = set()
         for start in range(0, len(self._validation_rows), self._training.batch_size):
             rows = self._validation_rows[start : start + self._training.batch_size]
@@ -320,15 +338,25 @@ class PretrainingTask:
         later = _Passes(whole.objective, whole.split, whole.batch_size, whole.seed, _FIRST_LATER_PASS)
         return [(0, short), (round(warmup.share * self._training.epochs * self._steps), later)]
 
-    def _batches_between(self, first: int, last: int, splits: int) -> Iterator[PretrainingBatch]:
-        """The batches of the optimizer steps from `first` up to `last`, counted through the whole run."""
+    def _steps_between(self, first: int, last: int, splits: int) -> Iterator[list[StepPart]]:
+        """The parts of each optimizer step from `first` up to `last`, counted through the whole run."""
         before = self._training.micro_batches_before
         ends = [start for start, _ in self._phases[1:]] + [last]
         for (start, passes), end in zip(self._phases, ends, strict=True):
             begin, stop = max(first, start), min(last, end)
             if begin < stop:
                 batches = passes.batches_from(before(begin) - before(start), splits)
-                yield from itertools.islice(batches, (before(stop) - before(begin)) * splits)
+                for step in range(begin, stop):
+                    count = self._training.micro_batches(step) * splits
+                    yield self._parts(list(itertools.islice(batches, count)))
+
+    def _parts(self, batches: Sequence[PretrainingBatch]) -> list[StepPart]:
+        """The batches of one optimizer step, with the items that their losses are taken over."""
+        totals: Counter[str] = Counter()
+        for batch in batches:
+            totals.update(self._objective.num_targets(batch))
+        shares = {name: total / len(batches) for name, total in totals.items()}
+        return [StepPart(batch, shares) for batch in batches]
 
 
 class Speed:
@@ -384,9 +412,9 @@ class Speed:
 class _Probation:
     """Says so if a run still predicts no better than token frequencies after a tenth of its steps."""
 
-    def __init__(self, steps: int, entropy: float) -> None:
+    def __init__(self, steps: int, entropy: float | None) -> None:
         self._steps = steps
-        self._entropy = entropy
+        self._entropy = math.inf if entropy is None else entropy
         self._batches_left = 0
         self._recent: Tensor | None = None
 
@@ -410,15 +438,6 @@ class _Probation:
                 float(self._recent),
                 self._entropy,
             )
-
-
-def _made_ahead(batches: Iterator[PretrainingBatch]) -> Iterator[PretrainingBatch]:
-    """The same batches, each made while the one before it is trained on."""
-    with ThreadPoolExecutor(1, "batches") as executor:
-        following = executor.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = executor.submit(next, batches, None)
-            yield batch
 
 
 def _stays_below(curve: Sequence[dict[str, float]], entropy: float) -> float | None:

@@ -339,6 +339,7 @@ class SequenceToSequenceObjective(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[SequenceToSequenceConfig]]
+    compares_with_unigram_entropy: ClassVar[bool] = False
     special_parts: ClassVar[tuple[str, ...]] = ("pad", "cls", "sep", "mask")
 
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
@@ -408,6 +409,9 @@ class SequenceToSequenceObjective(ABC):
             losses={"masked_loss": cross_entropy(logits, batch.masked_targets)},
             others={"masked_accuracy": accuracy(logits, batch.masked_targets)},
         )
+
+    def num_targets(self, batch: Any) -> dict[str, int]:
+        return {"masked_loss": batch.num_target_tokens}
 
     def for_validation(self) -> Self:
         """The same objective: there is no share of corrupted tokens that all recipes have in common."""

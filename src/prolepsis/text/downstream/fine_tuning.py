@@ -96,16 +96,18 @@ class FineTuningTask:
         return self._steps
 
     def batches(self, epoch: int, first_step: int, splits: int = 1) -> Iterator[Batch]:
-        """Each batch in `splits` parts, one after the other."""
-        first, end = (
-            self._training.micro_batches_before(epoch * self._steps + step)
-            for step in (first_step, self._steps)
-        )
-        for number in range(first, end):
-            rows = [self._rows[row] for row in self._batches[number]]
-            num_targets = max(1, sum(len(row.targets) for row in rows)) / splits
-            for part in np.array_split(np.arange(len(rows)), splits):
-                yield collate([rows[row] for row in part], self._pad_id, num_targets)
+        """The batches of each step, each in `splits` parts, one after the other."""
+        before = self._training.micro_batches_before
+        for step in range(epoch * self._steps + first_step, (epoch + 1) * self._steps):
+            batches = [
+                [self._rows[row] for row in self._batches[number]]
+                for number in range(before(step), before(step + 1))
+            ]
+            num_targets = max(1, sum(len(row.targets) for rows in batches for row in rows))
+            for rows in batches:
+                for part in np.array_split(np.arange(len(rows)), splits):
+                    of_the_part = [rows[row] for row in part]
+                    yield collate(of_the_part, self._pad_id, num_targets / (len(batches) * splits))
 
     def compile(self) -> None:
         self.model.compile(dynamic=True)

@@ -52,9 +52,9 @@ class Batch:
         place_rows, places: int64 [N], the row and the position of each token that something is said of.
         targets: int64 [N], or [rows, 2] for answers, as the head has it.
         has_padding: whether any row is shorter than the longest.
-        num_targets: how many targets the mean of the loss is taken over. Where an optimizer step's batch is
-            cut in parts, it is an equal share of the whole batch's, so that the mean over the parts is the
-            mean over the batch.
+        num_targets: how many targets the mean of the loss is taken over. Where an optimizer step's batch
+            comes in parts, it is an equal share of the whole step's, so that the mean over the parts is the
+            mean over the step.
     """
 
     token_ids: Tensor

@@ -180,8 +180,11 @@ def window_gradients(
 
 
 def _descend(table: Tensor, rows: Tensor, gradients: Tensor, rate: Tensor) -> None:
-    """Moves each row of the table against the sum of its gradients `[N, D]`, as far as the cap allows."""
-    sums = torch.zeros_like(table).index_add_(0, rows, gradients)
-    updates = torch.bincount(rows, minlength=len(table)).to(table.dtype)
-    steps = torch.minimum(rate.to(table.dtype), _LARGEST_STEP / updates.clamp(min=1.0))
-    table.sub_(sums * steps[:, None])
+    """Moves each row of the table against the sum of its gradients `[N, D]`, as far as the cap allows.
+
+    Takes time and memory for the rows that occur, however many the table has.
+    """
+    moved, places, updates = torch.unique(rows, return_inverse=True, return_counts=True)
+    sums = gradients.new_zeros(len(moved), table.shape[1]).index_add_(0, places, gradients)
+    steps = torch.minimum(rate.to(table.dtype), _LARGEST_STEP / updates.to(table.dtype))
+    table.index_add_(0, moved, sums * -steps[:, None])

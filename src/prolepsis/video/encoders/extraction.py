@@ -20,16 +20,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from prolepsis.training.ahead import made_ahead
 from prolepsis.training.device import autocast
 from prolepsis.training.progress import progress
 from prolepsis.video import media
@@ -41,7 +41,6 @@ STAGES = ("decoding", "batching", "encoding", "writing")
 
 _BATCHES_AHEAD = 2
 _WAKE_SECONDS = 0.1
-_Item = TypeVar("_Item")
 _logger = logging.getLogger(__name__)
 
 
@@ -144,7 +143,8 @@ def extract_features(
     encoding = _BatchEncoder(encoder, device, precision, clock)
     with progress("Encoding frames", total=total, unit="frames") as bar, clips:
         started = time.perf_counter()
-        with _ahead(encoding.run(_batches(clips, batch_size)), _BATCHES_AHEAD, "encoder") as encoded:
+        batches = encoding.run(_batches(clips, batch_size))
+        with closing(made_ahead(batches, "encoder", _BATCHES_AHEAD)) as encoded:
             for names, features in encoded:
                 bar.advance(len(names))
                 clock.steps += len(names)
@@ -248,7 +248,7 @@ class _Decoder:
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decoder")
         length = max(1, clips_ahead // self._threads)
-        self._channels = [_Channel[Clip](length, self._stop) for _ in videos]
+        self._channels = [_Channel(length, self._stop) for _ in videos]
 
     def __enter__(self) -> "_Decoder":
         for video, channel in zip(self._videos, self._channels, strict=True):
@@ -285,25 +285,25 @@ class _Decoder:
             self._clock.add("decoding", busy / self._threads)
 
 
-class _Channel(Generic[_Item]):
-    """A bounded queue between two threads. What goes wrong while it is fed is raised where it is read."""
+class _Channel:
+    """A bounded queue of clips. What goes wrong in the thread that feeds it is raised where it is read."""
 
     def __init__(self, length: int, stop: threading.Event) -> None:
-        self._queue: queue.Queue[_Item | _End] = queue.Queue(length)
+        self._queue: queue.Queue[Clip | _End] = queue.Queue(length)
         self._stop = stop
 
-    def feed(self, items: Iterator[_Item]) -> None:
-        """Puts items until they end or the reader stops."""
+    def feed(self, clips: Iterator[Clip]) -> None:
+        """Puts clips until they end or the reader stops."""
         error: Exception | None = None
         try:
-            for item in items:
-                if not self._put(item):
+            for clip in clips:
+                if not self._put(clip):
                     return
         except Exception as raised:  # handed to the thread that reads
             error = raised
         self._put(_End(error))
 
-    def __iter__(self) -> Iterator[_Item]:
+    def __iter__(self) -> Iterator[Clip]:
         while not self._stop.is_set():
             try:
                 item = self._queue.get(timeout=_WAKE_SECONDS)
@@ -315,7 +315,7 @@ class _Channel(Generic[_Item]):
                 return
             yield item
 
-    def _put(self, item: "_Item | _End") -> bool:
+    def _put(self, item: "Clip | _End") -> bool:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=_WAKE_SECONDS)
@@ -330,20 +330,6 @@ class _End:
     """The end of a channel, and why it came early, if it did."""
 
     error: Exception | None
-
-
-@contextmanager
-def _ahead(items: Iterator[_Item], length: int, name: str) -> Iterator[Iterator[_Item]]:
-    """Items made in a thread of their own, up to `length` ahead of whoever takes them."""
-    stop = threading.Event()
-    channel = _Channel[_Item](length, stop)
-    thread = threading.Thread(target=channel.feed, args=(items,), name=name)
-    thread.start()
-    try:
-        yield iter(channel)
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _batches(clips: Iterable[tuple[str, Clip]], size: int) -> Iterator[list[tuple[str, Clip]]]:

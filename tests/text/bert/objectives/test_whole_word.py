@@ -29,6 +29,17 @@ def test_in_its_batches_words_are_hidden_whole(
     assert num_longer > 20
 
 
+def test_a_piece_that_begins_a_segment_shares_no_fate_with_the_segment_before(tokenizer: Tokenizer) -> None:
+    objective = WholeWordMasking(WholeWordMasking.Config(max_length=40), tokenizer)
+    continues = continues_word(tokenizer)
+    piece, start = int(np.flatnonzero(continues)[0]), int(np.flatnonzero(~continues)[5])
+    cls, sep = tokenizer.special_ids["cls"], tokenizer.special_ids["sep"]
+    tokens = np.array([cls, start, sep, piece, start, sep])
+    hidden = [objective.corrupt(tokens, np.random.default_rng(seed)).positions.tolist() for seed in range(30)]
+    # One token of six is hidden; joined to the word before it, the piece never could be.
+    assert {tuple(positions) for positions in hidden} == {(1,), (3,), (4,)}
+
+
 def test_it_learns(
     write_shards: Callable[..., Any],
     random_documents: Callable[..., Any],

@@ -74,3 +74,6 @@ class AlbertSentenceOrder(MaskedLanguageModelNextSentence):
                 "out_of_order_share": Measure(batch.labels.sum(), len(batch.labels)),
             },
         )
+
+    def num_targets(self, batch: MaskedBatch) -> dict[str, int]:
+        return {"masked_loss": len(batch.masked_targets), "sentence_order_loss": len(batch.labels)}

@@ -192,6 +192,9 @@ class ElectraObjective(MaskedTokenObjective):
             others={**masked.others, **detection},
         )
 
+    def num_targets(self, batch: ElectraBatch) -> dict[str, int]:
+        return {**super().num_targets(batch), "weighted_replaced_token_loss": len(batch.real_positions)}
+
 
 def generator_config(config: BertConfig, size: float, layers: float) -> BertConfig:
     """The shape of the generator for an encoder: narrower layers, the same embeddings.

@@ -29,6 +29,7 @@ class MaskedTokenObjective(ABC):
     """
 
     name: ClassVar[str]
+    compares_with_unigram_entropy: ClassVar[bool] = True
 
     def __init__(self, config: Any, tokenizer: Tokenizer) -> None:
         require_special_tokens(self.name, tokenizer, ("pad", "cls", "sep", "mask"))
@@ -77,6 +78,9 @@ class MaskedTokenObjective(ABC):
 
     def measure(self, model: Any, batch: Any) -> Measures:
         return measure_masked_tokens(model.predict_masked(batch), batch)
+
+    def num_targets(self, batch: Any) -> dict[str, int]:
+        return {"masked_loss": len(batch.masked_targets)}
 
     def for_validation(self) -> Self:
         config = self.config.model_copy(update={"mlm_probability": VALIDATION_PROBABILITY})

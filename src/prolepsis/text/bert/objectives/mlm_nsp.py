@@ -98,6 +98,9 @@ class MaskedLanguageModelNextSentence(MaskedTokenObjective):
             },
         )
 
+    def num_targets(self, batch: MaskedBatch) -> dict[str, int]:
+        return {**super().num_targets(batch), "next_sentence_loss": len(batch.labels)}
+
     def for_validation(self) -> Self:
         # A limit on the predictions would hide fewer than the share by which models are compared.
         validation = super().for_validation()

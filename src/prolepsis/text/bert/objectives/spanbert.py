@@ -202,6 +202,9 @@ class SpanBertObjective(RobertaObjective):
             },
         )
 
+    def num_targets(self, batch: SpanBatch) -> dict[str, int]:
+        return {**super().num_targets(batch), "span_boundary_loss": len(batch.boundary_targets)}
+
     def _hide_spans(
         self, split: TokenSplit, token_ids: NDArray[np.int64], random: np.random.Generator
     ) -> MaskedTokens:

@@ -1,4 +1,7 @@
-"""BERT's objective with whole words hidden (google-research/bert, `do_whole_word_mask`)."""
+"""BERT's objective with whole words hidden (google-research/bert, `do_whole_word_mask`).
+
+A word ends with its segment; there it goes on behind the [SEP] if the next segment begins with a `##` piece.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
