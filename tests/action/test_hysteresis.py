@@ -36,8 +36,8 @@ def test_a_whole_video_has_the_segments_that_its_steps_have(
         assert one.score == pytest.approx(other.score)
         belief = scores[one.start : one.end, one.label]
         assert other.score == pytest.approx(belief.mean())
-        assert belief[0] >= rule.on
-        assert belief[-1] >= rule.off
+        assert belief[0] >= rule.start_threshold
+        assert belief[-1] >= rule.end_threshold
         assert len(belief) >= rule.min_steps
         assert background is None or one.label != background
 
@@ -63,8 +63,14 @@ def test_a_class_is_running_once_its_segment_is_long_enough_and_until_it_is_over
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"on": 0.2, "off": 0.3}, {"on": 1.1}, {"min_steps": 0}, {"release_steps": 0}]
+    "wrong",
+    [
+        {"start_threshold": 0.2, "end_threshold": 0.3},
+        {"start_threshold": 1.1},
+        {"min_steps": 0},
+        {"release_steps": 0},
+    ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"off|steps"):
+    with pytest.raises(ValueError, match=r"threshold|steps"):
         Hysteresis(**wrong)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """Per-frame probabilities to segments, one step after the other or a whole video at once.
 
-A class's segment begins where its probability reaches `on` and ends where it has been below `off` for
-`release_steps` steps; what is shorter than `min_steps` is none. So a belief that flickers around one
-threshold makes one segment, not many. Nothing looks ahead: live detection and evaluation have the same rule.
+A class's segment begins where its probability reaches `start_threshold` and ends where it has been below
+`end_threshold` for `release_steps` steps; what is shorter than `min_steps` is none. So a belief that flickers
+around one threshold makes one segment, not many. Nothing looks ahead: what is live has the same rule.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,22 @@ class Hysteresis:
     """The rule.
 
     Attributes:
-        on, off: probabilities, 0 <= off <= on <= 1.
+        start_threshold, end_threshold: probabilities, 0 <= end_threshold <= start_threshold <= 1.
         min_steps: how long a segment is at least.
-        release_steps: how many steps in a row below `off` end one.
+        release_steps: how many steps in a row below `end_threshold` end one.
     """
 
-    on: float = 0.5
-    off: float = 0.3
+    start_threshold: float = 0.5
+    end_threshold: float = 0.3
     min_steps: int = 1
     release_steps: int = 1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.off <= self.on <= 1:
-            raise ValueError(f"0 <= off <= on <= 1 does not hold of off {self.off} and on {self.on}")
+        if not 0 <= self.end_threshold <= self.start_threshold <= 1:
+            raise ValueError(
+                "0 <= end_threshold <= start_threshold <= 1 does not hold of "
+                f"{self.end_threshold} and {self.start_threshold}"
+            )
         if self.min_steps < 1 or self.release_steps < 1:
             raise ValueError("min_steps and release_steps must be at least 1")
 
@@ -67,13 +70,13 @@ class SegmentFinder:
     def step(self, scores: Floats) -> list[FoundSegment]:
         """Takes the probabilities `[C]` of the next step; returns the segments that are over."""
         open_before = self._start >= 0
-        begins = self._actions & ~open_before & (scores >= self._rule.on)
+        begins = self._actions & ~open_before & (scores >= self._rule.start_threshold)
         self._start[begins] = self._step
         self._below[begins] = 0
         self._sum[begins] = 0.0
         is_open = open_before | begins
         self._sum[is_open] += scores[is_open]
-        above = is_open & (scores >= self._rule.off)
+        above = is_open & (scores >= self._rule.end_threshold)
         self._below = np.where(above, 0, self._below + is_open)
         self._sum_at_last[above] = self._sum[above]
         self._step += 1
@@ -107,11 +110,11 @@ def find_segments(scores: Floats, rule: Hysteresis, background: int | None = 0) 
 
 
 def _segments_of(belief: npt.NDArray[np.float64], label: int, rule: Hysteresis) -> list[FoundSegment]:
-    on = np.flatnonzero(belief >= rule.on)
+    on = np.flatnonzero(belief >= rule.start_threshold)
     if not len(on):
         return []
-    # Steps at or above `off`, grouped where fewer than `release_steps` steps lie between them.
-    held = np.flatnonzero(belief >= rule.off)
+    # Steps at or above `end_threshold`, grouped where fewer than `release_steps` steps lie between them.
+    held = np.flatnonzero(belief >= rule.end_threshold)
     breaks = np.flatnonzero(np.diff(held) > rule.release_steps)
     firsts = held[np.concatenate([[0], breaks + 1])]
     lasts = held[np.concatenate([breaks, [len(held) - 1]])]
