@@ -1,6 +1,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from prolepsis.action.scoring import VideoScores
 from prolepsis.action.tables import score_frames
@@ -41,12 +42,15 @@ def scores(labels: pl.DataFrame, skill: float) -> pl.LazyFrame:
 
 
 def parameters(**changes: object) -> DetectionEvaluationParams:
-    return DetectionEvaluationParams.model_validate({"rate": 5.0} | changes)
+    segments = {"start_threshold": 0.5, "end_threshold": 0.3, "min_seconds": 0.0, "release_seconds": 0.0}
+    given = {"rate": 5.0, "protocol": "lstr", "segments": segments}
+    given |= {"tiou_thresholds": [0.3, 0.5], "start_offsets": [0.2, 1.0]}
+    return DetectionEvaluationParams.model_validate(given | changes)
 
 
 def test_a_perfect_detector_reaches_one_on_val_and_test() -> None:
     labels = frame_labels()
-    metrics, table, ahead = evaluate_detectors(
+    metrics, table, ahead, _ = evaluate_detectors(
         labels, CLASS_NAMES, parameters(), frame_only=scores(labels, 0.2), rnn=scores(labels, 2.0)
     )
     for split in ("val", "test"):
@@ -60,15 +64,42 @@ def test_a_perfect_detector_reaches_one_on_val_and_test() -> None:
 
 def test_a_protocol_scores_fewer_frames() -> None:
     labels = frame_labels()
-    metrics, _, _ = evaluate_detectors(
-        labels, CLASS_NAMES, parameters(skip_first=10, skip_last=4), frame_only=scores(labels, 0.2)
+    metrics, *_ = evaluate_detectors(
+        labels, CLASS_NAMES, parameters(protocol="idn"), frame_only=scores(labels, 0.2)
     )
-    assert metrics["frame_only"]["test"]["num_frames"] == 16
+    assert metrics["frame_only"]["test"]["num_frames"] == 15
+    with pytest.raises(ValidationError, match="protocol"):
+        parameters(protocol="mine")
+
+
+def test_whole_actions_are_measured_beside_the_steps() -> None:
+    labels = frame_labels()
+    # Above all others at the right class, below the threshold elsewhere.
+    metrics, _, _, table = evaluate_detectors(
+        labels, CLASS_NAMES, parameters(), frame_only=scores(labels, 0.2), rnn=scores(labels, 2.0)
+    )
+    perfect = metrics["rnn"]["test"]
+    assert perfect["start_mean_average_precision"] == perfect["edit_score"] == perfect["noticed_share"] == 1.0
+    assert perfect["median_delay_seconds"] == 0.0
+    assert metrics["frame_only"]["test"]["edit_score"] < 1
+    rows = table.filter(pl.col("detector") == "rnn", pl.col("split") == "test")
+    at = {measure: part["at"].to_list() for (measure,), part in rows.group_by("measure")}
+    assert at["segment_map"] == [0.3, 0.5]
+    assert at["start_map"] == [0.2, 1.0]
+    assert at["segmental_f1"] == [0.1, 0.25, 0.5]
+    # Actions of one step have a first stage only.
+    assert at["stage_map"] == [0.1]
+
+
+def test_thresholds_in_the_wrong_order_are_refused() -> None:
+    wrong = {"start_threshold": 0.2, "end_threshold": 0.3, "min_seconds": 0.0, "release_seconds": 0.0}
+    with pytest.raises(ValidationError, match=r"end_threshold .0.3. must not be above start_threshold .0.2."):
+        parameters(segments=wrong)
 
 
 def test_without_test_videos_the_val_split_is_measured_and_drawn() -> None:
     labels = frame_labels(("train", "val"))
-    metrics, table, ahead = evaluate_detectors(
+    metrics, table, ahead, _ = evaluate_detectors(
         labels, CLASS_NAMES, parameters(), frame_only=scores(labels, 0.2)
     )
     assert metrics["frame_only"].keys() == {"val"}

@@ -57,6 +57,7 @@ def make_sections(run: SimpleNamespace) -> list[Section]:
         frames.describe_detectors(
             run.detection_metrics, run.per_class_table, run.training_curves, run.training_metrics
         ),
+        frames.describe_temporal(run.temporal_table, run.detection_metrics),
         frames.describe_anticipation(run.anticipation_table, run.detection_metrics),
         timelines.timelines_section([make_timeline(run, "test_07")], 3),
         checks.describe_checks(run.validation_results),
@@ -352,6 +353,17 @@ def _detection() -> dict[str, Any]:
                 "persistence_mean_average_precision",
                 "baseline_mean_average_precision",
             ],
+            orient="row",
+        ),
+        "temporal_table": pl.DataFrame(
+            [
+                (name, split, measure, at, 0.6 - 0.3 * at)
+                for name in DETECTORS
+                for split in ("val", "test")
+                for measure in ("segment_map", "segmental_f1", "stage_map")
+                for at in (0.1, 0.5)
+            ],
+            schema=["detector", "split", "measure", "at", "value"],
             orient="row",
         ),
         "training_curves": {

@@ -275,6 +275,19 @@ def test_training_is_drawn_for_all_detectors(by_name: dict[str, Section]) -> Non
     assert len(loss.lines) == 4
 
 
+def test_whole_actions_are_drawn_for_all_detectors_and_what_is_not_measured_is_left_out(
+    by_name: dict[str, Section],
+) -> None:
+    charts = blocks(by_name["segments"], LineChart)
+    assert [chart.x_label for chart in charts] == [
+        "temporal IoU",
+        "IoU",
+        "part of the action that has passed",
+    ]
+    for chart in charts:
+        assert [line.name for line in chart.lines] == ["frame only", "rnn", "trn", "oadtr"]
+
+
 def test_anticipation_is_drawn_beside_persistence_and_the_baseline(by_name: dict[str, Section]) -> None:
     (chart,) = blocks(by_name["anticipation"], LineChart)
     assert [(line.name, line.colour, line.dashed) for line in chart.lines] == [

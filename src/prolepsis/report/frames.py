@@ -20,6 +20,32 @@ _GOES_ON = "what is now goes on"
 _BASELINE_AHEAD = "baseline_mean_average_precision"
 
 
+_TEMPORAL = {
+    "segment_map": (
+        "temporal IoU",
+        "segment mAP",
+        "Segments begin and end where a class's probability crosses its thresholds. One is right if it "
+        "shares this much with an action of its class.",
+    ),
+    "start_map": (
+        "seconds",
+        "mAP of starts",
+        "A start is said where the most probable class changes, and right if an action begins within so many "
+        "seconds.",
+    ),
+    "segmental_f1": (
+        "IoU",
+        "segmental F1",
+        "Runs of the most probable class, each counted once, against the actions.",
+    ),
+    "stage_map": (
+        "part of the action that has passed",
+        "mean average precision",
+        "Steps of one tenth of each action against all steps without it: does the belief come early?",
+    ),
+}
+
+
 def describe_videos(
     video_manifest: pl.DataFrame,
     set_aside_videos: pl.DataFrame,
@@ -141,6 +167,40 @@ def describe_anticipation(anticipation_table: pl.DataFrame, detection_metrics: d
     return Section(CHAPTER, "anticipation", "Anticipation", "What has not happened yet, foreseen.", blocks)
 
 
+def describe_temporal(temporal_table: pl.DataFrame, detection_metrics: dict[str, Any]) -> Section:
+    """What the beliefs make of whole actions: segments, starts, and how early in an action they are right.
+
+    The metrics only tell the order of the detectors, so that each has one colour on the page.
+    """
+    split = shown_split(detection_metrics)
+    shown = temporal_table.filter(pl.col("split") == split)
+    charts: list[Block] = []
+    for measure, (x_label, y_label, caption) in _TEMPORAL.items():
+        part = shown.filter(pl.col("measure") == measure).sort("at")
+        curves = [
+            Curve(f.words(name), list(zip(rows["at"], rows["value"], strict=True)), colour)
+            for colour, name in enumerate(detection_metrics)
+            if len(rows := part.filter(pl.col("detector") == name))
+        ]
+        if curves:
+            charts.append(
+                line_chart(
+                    curves,
+                    x_label=x_label,
+                    y_label=f"{y_label}, {_named(split)}",
+                    caption=caption,
+                    from_zero=True,
+                )
+            )
+    return Section(
+        CHAPTER,
+        "segments",
+        "Actions as a whole",
+        "A belief about each step says more if it does not flicker, and if it comes early.",
+        [Grid(charts), Details("Every figure", [f.table(temporal_table)])],
+    )
+
+
 def shown_split(detection_metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """`test`, or `val` where there are no test videos."""
     return "test" if all("test" in splits for splits in detection_metrics.values()) else "val"
@@ -230,7 +290,7 @@ def _figure(key: str, figure: float | None) -> str:
 
 
 def _is_share(key: str) -> bool:
-    return ("precision" in key or "accuracy" in key) and "gain" not in key
+    return any(word in key for word in ("precision", "accuracy", "score", "share")) and "gain" not in key
 
 
 def _per_class(table: pl.DataFrame) -> Table:

@@ -6,6 +6,7 @@ import pytest
 
 from prolepsis.action.evaluation.frames import evaluate_frames
 from prolepsis.action.evaluation.videos import (
+    PROTOCOLS,
     Protocol,
     ScoredVideo,
     evaluate_accuracy,
@@ -39,6 +40,19 @@ def test_a_protocol_leaves_out_the_first_and_last_steps_of_every_video() -> None
     videos = [video(0, 30), video(1, 17), video(2, 5)]
     found = evaluate_detection(videos, Protocol(skip_first=4, skip_last=2))
     assert found.num_frames == sum(int((~one.ignore[4 : len(one.ignore) - 2]).sum()) for one in videos)
+
+
+def test_a_protocol_may_count_one_class_a_step_and_smooth_the_scores() -> None:
+    labels = np.array([[0, 1, 1], [0, 0, 1], [0, 0, 0], [1, 1, 0]], dtype=bool)
+    first = [[0, 1, 0], [0, 0, 1], [0, 0, 0], [1, 0, 0]]
+    assert Protocol(one_class=True).true_classes(labels).tolist() == [[bool(x) for x in row] for row in first]
+    assert Protocol().true_classes(labels) is labels
+    videos = [video(0, 30), video(1, 17)]
+    scores = np.concatenate([one.scores[~one.ignore] for one in videos])
+    for row in range(1, len(scores)):
+        scores[row] = (scores[row - 1] + scores[row]) / 2
+    truth = np.concatenate([one.labels[~one.ignore] for one in videos])
+    assert evaluate_detection(videos, Protocol(smoothed=True)) == evaluate_frames(truth, scores)
 
 
 def test_anticipation_is_measured_against_the_label_so_many_steps_later() -> None:
@@ -91,5 +105,5 @@ def test_the_official_protocol_of_oadtr_scores_as_many_frames_as_it_reports(shar
                 labels = np.unpackbits(packed[name], axis=1)[:, :22]
                 counted = labels[:, ambiguous] == 0
                 every += int(counted.sum())
-                official += int((counted & Protocol(63, 9).predicting(len(labels))).sum())
+                official += int((counted & PROTOCOLS["oadtr"].predicting(len(labels))).sum())
     assert (every, official) == (221_588, 206_375)

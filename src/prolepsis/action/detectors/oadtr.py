@@ -64,7 +64,7 @@ class OadTR(Detector):
     Every frame is scored by the window that ends with it. Before a video's start there are no frames; the
     first `window_steps` - 1 frames are scored by windows filled up on the left with zero features. The
     official evaluation does not score these frames at all; `action.evaluation` can leave them out
-    (`skip_first`), the detector does not.
+    (the protocol `oadtr`), the detector does not.
     """
 
     Config: ClassVar[type[BaseModel]] = OadTRConfig

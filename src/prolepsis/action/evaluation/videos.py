@@ -1,8 +1,7 @@
 """Scored videos: which of their frames count, detection at the current step, anticipation per step ahead.
 
-Which frames count moves the figures. By default every frame of every video does, except those marked as
-ignored (ambiguous); this is the protocol of TRN, LSTR, TeSTra, MAT and MiniROAD. OadTR's official evaluation
-leaves out the first 63 and the last 9 frames of each video: `Protocol(skip_first=63, skip_last=9)`.
+Which frames count, and how, moves the figures. By default every frame of every video does, except those
+marked as ignored (ambiguous). `PROTOCOLS` has what the public evaluations do.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,15 +38,32 @@ class ScoredVideo:
 
 @dataclass(frozen=True)
 class Protocol:
-    """Which predictions of a video are scored: all but the first and the last so many."""
+    """Which predictions of a video are scored, and how.
+
+    Attributes:
+        skip_first, skip_last: steps of each video at which no prediction is scored.
+        one_class: of a step with several classes only the first one is true.
+        smoothed: each score is the mean of itself and the smoothed one before it, in the order of the videos
+            and across their borders. It concerns detection, not anticipation.
+    """
 
     skip_first: int = 0
     skip_last: int = 0
+    one_class: bool = False
+    smoothed: bool = False
 
     def predicting(self, num_steps: int) -> Bools:
         """Bool `[T]`, the steps at which predictions are scored."""
         steps = np.arange(num_steps)
         return (steps >= self.skip_first) & (steps < num_steps - self.skip_last)
+
+    def true_classes(self, labels: Bools) -> Bools:
+        """The classes `[N, C]` that count as true."""
+        if not self.one_class:
+            return labels
+        first = np.zeros_like(labels)
+        first[np.arange(len(labels)), labels.argmax(axis=1)] = labels.any(axis=1)
+        return first
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,19 @@ class AnticipationResult:
 
 
 _EVERY_FRAME = Protocol()
+
+PROTOCOLS = {
+    "lstr": _EVERY_FRAME,
+    "oadtr": Protocol(skip_first=63, skip_last=9, one_class=True),
+    "colar": Protocol(skip_first=63, one_class=True),
+    "idn": Protocol(skip_first=15, one_class=True),
+    "idn_tvseries": Protocol(skip_first=15, one_class=True, smoothed=True),
+}
+"""What the public evaluations do: `lstr` is also TRN's, TeSTra's, MAT's and MiniROAD's.
+
+OadTR and Colar score windows of 64 features, IDN of 16, so the first steps have no score there. Their labels
+have one class a step. IDN's evaluation on TVSeries smooths the scores first.
+"""
 
 
 def evaluate_detection(
@@ -126,7 +155,7 @@ def _evaluate_forecasts(
     labels, scores = [], []
     for video, forecast in zip(videos, forecasts, strict=True):
         counted = protocol.predicting(len(video.labels))[:-ahead] & ~video.ignore[ahead:]
-        labels.append(video.labels[ahead:][counted])
+        labels.append(protocol.true_classes(video.labels[ahead:][counted]))
         scores.append(forecast[:-ahead][counted])
     return evaluate_frames(np.concatenate(labels), np.concatenate(scores), background)
 
@@ -135,4 +164,13 @@ def _pooled(videos: Sequence[ScoredVideo], protocol: Protocol) -> tuple[Bools, F
     counted = [protocol.predicting(len(video.labels)) & ~video.ignore for video in videos]
     labels = [video.labels[kept] for video, kept in zip(videos, counted, strict=True)]
     scores = [video.scores[kept] for video, kept in zip(videos, counted, strict=True)]
-    return np.concatenate(labels), np.concatenate(scores)
+    pooled = np.concatenate(scores)
+    return protocol.true_classes(np.concatenate(labels)), _smoothed(pooled) if protocol.smoothed else pooled
+
+
+def _smoothed(scores: Floats) -> Floats:
+    """Each row the mean of itself and the smoothed one before it."""
+    smoothed = scores.copy()
+    for row in range(1, len(smoothed)):
+        smoothed[row] = (smoothed[row - 1] + smoothed[row]) / 2
+    return smoothed

@@ -13,31 +13,44 @@ def evaluate_detectors(
     class_names: list[str],
     parameters: DetectionEvaluationParams,
     **scores: pl.LazyFrame,
-) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame]:
+) -> tuple[dict[str, Any], pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Measures the scores of each detector, by its name, on the val and the test split.
 
     Returns:
-        The metrics, the table of classes and the table of anticipation (see `prolepsis.action.comparison`).
+        The metrics, the tables of classes and of anticipation (see `prolepsis.action.comparison`), and that
+        of segments, starts and stages (see `prolepsis.action.temporal`).
     """
     from prolepsis.action import comparison
-    from prolepsis.action.evaluation.videos import Protocol
+    from prolepsis.action.evaluation.videos import PROTOCOLS
     from prolepsis.action.tables import SCORED_SPLITS, scored_videos
+    from prolepsis.action.temporal import measure_temporal, temporal_table
 
-    protocol = Protocol(parameters.skip_first, parameters.skip_last)
+    protocol = PROTOCOLS[parameters.protocol]
     present = frame_labels["split"].unique()
     splits = [split for split in SCORED_SPLITS if split in present]
     floors = {split: scored_videos(scores[BASELINE], frame_labels, split) for split in splits}
-    measured = [
-        comparison.measure(
-            detector, split, scored_videos(frame, frame_labels, split), protocol, floors[split]
-        )
-        for detector, frame in scores.items()
-        for split in splits
-    ]
+    measured, temporal = [], []
+    for detector, frame in scores.items():
+        for split in splits:
+            videos = scored_videos(frame, frame_labels, split)
+            measured.append(comparison.measure(detector, split, videos, protocol, floors[split]))
+            found = measure_temporal(
+                videos,
+                protocol,
+                rate=parameters.rate,
+                rule=parameters.segments.rule(parameters.rate),
+                tiou_thresholds=parameters.tiou_thresholds,
+                start_offsets=parameters.start_offsets,
+            )
+            temporal.append((detector, split, found))
+    metrics = comparison.metrics(measured, BASELINE)
+    for detector, split, found in temporal:
+        metrics[detector][split] |= found.figures()
     return (
-        comparison.metrics(measured, BASELINE),
+        metrics,
         comparison.per_class_table(measured, class_names, BASELINE),
         comparison.anticipation_table(measured, parameters.rate),
+        temporal_table(temporal),
     )
 
 

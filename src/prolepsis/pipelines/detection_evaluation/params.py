@@ -1,6 +1,42 @@
 """What a user writes under `detection_evaluation`."""
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+
+from prolepsis.action.hysteresis import Hysteresis
+
+
+class SegmentParams(BaseModel):
+    """How probabilities become segments: see `prolepsis.action.hysteresis`.
+
+    Attributes:
+        start_threshold: the probability at which a segment of a class begins.
+        end_threshold: the probability below which it ends.
+        min_seconds: how long a segment is at least.
+        release_seconds: how long the probability must stay below that.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start_threshold: float = Field(ge=0, le=1)
+    end_threshold: float = Field(ge=0, le=1)
+    min_seconds: float = Field(ge=0)
+    release_seconds: float = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.end_threshold > self.start_threshold:
+            raise ValueError(
+                f"end_threshold ({self.end_threshold}) must not be above "
+                f"start_threshold ({self.start_threshold})"
+            )
+        return self
+
+    def rule(self, rate: float) -> Hysteresis:
+        """At `rate` steps per second."""
+        steps = (max(1, round(seconds * rate)) for seconds in (self.min_seconds, self.release_seconds))
+        return Hysteresis(self.start_threshold, self.end_threshold, *steps)
 
 
 class DetectionEvaluationParams(BaseModel):
@@ -8,12 +44,16 @@ class DetectionEvaluationParams(BaseModel):
 
     Attributes:
         rate: steps per second; set it in `globals.yml`.
-        skip_first: how many steps at each video's start are not scored; 63 in OadTR's official evaluation.
-        skip_last: likewise at its end; 9 there.
+        protocol: whose evaluation is followed: see `prolepsis.action.evaluation.videos.PROTOCOLS`.
+        segments: how probabilities become segments.
+        tiou_thresholds: at which segment mAP is measured.
+        start_offsets: seconds within which a start is found.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rate: PositiveFloat
-    skip_first: int = Field(0, ge=0)
-    skip_last: int = Field(0, ge=0)
+    protocol: Literal["lstr", "oadtr", "colar", "idn", "idn_tvseries"]
+    segments: SegmentParams
+    tiou_thresholds: tuple[float, ...] = Field(min_length=1)
+    start_offsets: tuple[PositiveFloat, ...] = Field(min_length=1)

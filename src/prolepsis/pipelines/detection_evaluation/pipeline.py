@@ -1,4 +1,4 @@
-"""All `<variant>.scores` to `detection_metrics`, two tables and a picture."""
+"""All `<variant>.scores` to `detection_metrics`, three tables and a picture."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "parameters": "params:detection_evaluation",
                     **scores,
                 },
-                ["detection_metrics", "per_class_table", "anticipation_table"],
+                ["detection_metrics", "per_class_table", "anticipation_table", "temporal_table"],
                 name="evaluate_detectors",
             ),
             Node(

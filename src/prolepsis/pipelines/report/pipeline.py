@@ -58,6 +58,7 @@ def create_pipeline(**_: Any) -> Pipeline:
             frames.describe_detectors,
             ["detection_metrics", "per_class_table", "all_training_curves", "all_training_metrics"],
         ),
+        _describe(frames.describe_temporal, ["temporal_table", "detection_metrics"]),
         _describe(frames.describe_anticipation, ["anticipation_table", "detection_metrics"]),
         Node(
             draw_timelines,
