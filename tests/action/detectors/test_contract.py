@@ -25,6 +25,8 @@ SMALL_OADTR = {
     "decoder_layers": 2,
     "decoder_heads": 4,
 }
+SMALL_IDN = {"window_steps": 5, "embedding_size": 6, "hidden_size": 7}
+SMALL_MINIROAD = {"embedding_size": 9, "hidden_size": 7, "window_steps": 4}
 CASES = {
     "frame_only": ("frame_only", {}),
     "rnn": ("rnn", {"cell": "rnn", "hidden_size": 7}),
@@ -33,6 +35,10 @@ CASES = {
     "trn": ("trn", SMALL_TRN),
     "trn_future": ("trn", SMALL_TRN | {"decoder_targets": "future"}),
     "trn_one_step": ("trn", SMALL_TRN | {"decoder_steps": 1}),
+    "idn": ("idn", SMALL_IDN),
+    "idn_bias": ("idn", SMALL_IDN | {"use_bias": True, "gate_activation": "sigmoid"}),
+    "miniroad": ("miniroad", SMALL_MINIROAD),
+    "miniroad_ambiguous": ("miniroad", SMALL_MINIROAD | {"ambiguous_class": True}),
     "oadtr": ("oadtr", SMALL_OADTR),
     "oadtr_positions": ("oadtr", SMALL_OADTR | {"decoder_positions": True}),
 }
