@@ -27,6 +27,17 @@ SMALL_OADTR = {
 }
 SMALL_IDN = {"window_steps": 5, "embedding_size": 6, "hidden_size": 7}
 SMALL_MINIROAD = {"embedding_size": 9, "hidden_size": 7, "window_steps": 4}
+SMALL_TESTRA = {
+    "work_steps": 4,
+    "memory_steps": 6,
+    "decay": 0.8,
+    "hidden_size": 8,
+    "num_heads": 2,
+    "feed_forward_size": 9,
+    "memory_queries": 3,
+    "encoder_queries": 4,
+    "anticipation_steps": 2,
+}
 CASES = {
     "frame_only": ("frame_only", {}),
     "rnn": ("rnn", {"cell": "rnn", "hidden_size": 7}),
@@ -41,8 +52,10 @@ CASES = {
     "miniroad_ambiguous": ("miniroad", SMALL_MINIROAD | {"ambiguous_class": True}),
     "oadtr": ("oadtr", SMALL_OADTR),
     "oadtr_positions": ("oadtr", SMALL_OADTR | {"decoder_positions": True}),
+    "testra": ("testra", SMALL_TESTRA),
+    "testra_now": ("testra", SMALL_TESTRA | {"anticipation_steps": 0, "decay": 1.0}),
 }
-AHEAD = {"trn": 2, "trn_future": 3, "trn_one_step": 0, "oadtr": 3, "oadtr_positions": 3}
+AHEAD = {"trn": 2, "trn_future": 3, "trn_one_step": 0, "oadtr": 3, "oadtr_positions": 3, "testra": 2}
 
 Make = Callable[[], Detector]
 

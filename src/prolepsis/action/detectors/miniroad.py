@@ -2,8 +2,8 @@
 
 Source: jbistanbul/MiniROAD, model/rnn/rnn.py, criterions/loss.py, datasets/dataset.py. At inference the GRU
 runs on from a video's first step, so a step costs the same however long the video is. In training it runs
-over windows, and only what it says of a window's last step is learnt from: so the state that is learnt from has as
-much past as one has in a long stream.
+over windows, and only what it says of a window's last step is learnt from: so the state that is learnt from
+has as much past as one has in a long stream.
 
 Windows overlap almost wholly. What does not depend on the state, the embedding of a step and its share of the
 gates, is computed once for all windows.

@@ -15,8 +15,8 @@ from typing import ClassVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
+from prolepsis.action.detectors.attention import Attention, attend
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 
@@ -179,9 +179,7 @@ class EncoderBlock(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         queries, keys, values = self.queries_keys_values(self.attention_norm(tokens)).chunk(3, dim=-1)
-        attended = _attention(
-            queries, keys, values, self.heads, self.attention_dropout if self.training else 0.0
-        )
+        attended = attend(queries, keys, values, self.heads, self.attention_dropout if self.training else 0.0)
         tokens = tokens + self.branch_dropout(self.attention_output(attended))
         output: Tensor = tokens + self.feed_forward(self.feed_forward_norm(tokens))
         return output
@@ -192,8 +190,8 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, size: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.self_attention = _Attention(size, heads, dropout, causal=True)
-        self.cross_attention = _Attention(size, heads, dropout, causal=False)
+        self.self_attention = Attention(size, heads, dropout, causal=True)
+        self.cross_attention = Attention(size, heads, dropout)
         self.feed_forward = nn.Sequential(
             nn.Linear(size, size), nn.GELU(), nn.Dropout(dropout), nn.Linear(size, size), nn.Dropout(dropout)
         )
@@ -206,48 +204,3 @@ class DecoderLayer(nn.Module):
         queries = second(queries + self.dropout(self.cross_attention(queries, tokens)))
         output: Tensor = third(queries + self.feed_forward(queries))
         return output
-
-
-class _Attention(nn.Module):
-    """Multi-head attention of `targets` to `sources`, all four of its layers with bias."""
-
-    def __init__(self, size: int, heads: int, dropout: float, *, causal: bool) -> None:
-        super().__init__()
-        self.heads = heads
-        self.attention_dropout = dropout
-        self.causal = causal
-        self.queries = nn.Linear(size, size)
-        self.keys = nn.Linear(size, size)
-        self.values = nn.Linear(size, size)
-        self.output = nn.Linear(size, size)
-
-    def forward(self, targets: Tensor, sources: Tensor) -> Tensor:
-        attended = _attention(
-            self.queries(targets),
-            self.keys(sources),
-            self.values(sources),
-            self.heads,
-            self.attention_dropout if self.training else 0.0,
-            causal=self.causal,
-        )
-        output: Tensor = self.output(attended)
-        return output
-
-
-def _attention(
-    queries: Tensor, keys: Tensor, values: Tensor, heads: int, dropout: float, *, causal: bool = False
-) -> Tensor:
-    """Scaled dot-product attention of `[N, L, H]` tensors, split into heads."""
-    attended = functional.scaled_dot_product_attention(
-        _split(queries, heads),
-        _split(keys, heads),
-        _split(values, heads),
-        dropout_p=dropout,
-        is_causal=causal,
-    )
-    return attended.transpose(1, 2).flatten(2)
-
-
-def _split(tensor: Tensor, heads: int) -> Tensor:
-    """`[N, L, H]` as `[N, heads, L, H / heads]`."""
-    return tensor.view(*tensor.shape[:2], heads, tensor.shape[-1] // heads).transpose(1, 2)
