@@ -426,3 +426,20 @@ def test_saving_again_replaces_the_folder_as_a_whole(folder: Path) -> None:
 def change_config(folder: Path, **changes: object) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+def test_a_tokenizer_that_grew_without_its_model_is_refused(folder: Path) -> None:
+    model = load_file(folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text())
+    size = config["vocab_size"] - 1
+    config["vocab_size"] = size
+    cut = {
+        name: tensor[:size].clone() if tensor.dim() and len(tensor) == size + 1 else tensor
+        for name, tensor in model.items()
+    }
+    save_file(cut, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ProlepsisError, match=f"the model embeds only {size}") as caught:
+        PretrainedBert.load(folder)
+    assert caught.value.where == folder
+    assert "resize_token_embeddings" in str(caught.value.remedy)
