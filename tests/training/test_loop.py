@@ -305,6 +305,34 @@ def test_compiling_is_the_tasks_and_keeps_the_names_of_the_weights(tmp_path: Pat
     assert result.history[0]["score"] == pytest.approx(-(0.8**4))
 
 
+def test_a_validation_metric_that_is_no_number_stops_and_names_the_epoch(tmp_path: Path) -> None:
+    class Broken(LineTask):
+        def validate(self, device: torch.device) -> dict[str, float]:
+            return {"score": math.nan}
+
+    with pytest.raises(ProlepsisError, match="validation metric score became nan") as caught:
+        fit(Broken(), config(tmp_path), fingerprint="x", description="test")
+    assert caught.value.where == "after epoch 1"
+
+
+@pytest.mark.parametrize("part", ["Validation", "The optimizer's state"])
+def test_memory_that_smaller_batches_would_not_give_is_asked_for_in_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    task = LineTask()
+    if part == "Validation":
+        monkeypatch.setattr(task, "validate", fail)
+    else:
+        monkeypatch.setattr(torch.optim.SGD, "step", fail)
+    with pytest.raises(ProlepsisError, match=f"{part} does not fit into the memory of cpu") as caught:
+        fit(task, config(tmp_path), fingerprint="x", description="test")
+    assert caught.value.where == "epoch 1"
+    assert caught.value.remedy is not None
+
+
 def out_of_memory() -> None:
     torch.empty(1 << 60, dtype=torch.uint8)
 

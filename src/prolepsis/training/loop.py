@@ -129,8 +129,9 @@ def fit(
 
     On SIGTERM the run saves a checkpoint after the step at hand and exits with code 143.
 
-    Raises ProlepsisError when the loss or its gradient stops being a number, naming epoch and step, when not
-    even one row fits into memory, and when `monitor` names no validation metric.
+    Raises ProlepsisError when the loss, its gradient or the metric `monitor` stops being a number, naming the
+    epoch, when not even one row fits into memory, or validation or the optimizer's state does not, and when
+    `monitor` names no validation metric.
     """
     run = _Run(task, config, fingerprint)
     run.resume()
@@ -221,13 +222,23 @@ class _Run:
     def finish_epoch(self) -> None:
         """Validates, keeps the weights if they are the best so far, and saves a checkpoint."""
         self.model.eval()
-        with torch.no_grad(), autocast(self.device, self.dtype):
+        with (
+            self._enough_memory("Validation", "make batch_size or the model smaller"),
+            torch.no_grad(),
+            autocast(self.device, self.dtype),
+        ):
             metrics = self.task.validate(self.device)
         if self.config.monitor not in metrics:
             raise ProlepsisError(
                 f"There is no validation metric called {self.config.monitor!r}.",
                 where="training.monitor",
                 remedy=f"write one of: {', '.join(sorted(metrics))}",
+            )
+        if not math.isfinite(metrics[self.config.monitor]):
+            raise ProlepsisError(
+                f"The validation metric {self.config.monitor} became {metrics[self.config.monitor]}.",
+                where=f"after epoch {self.epoch + 1}",
+                remedy="lower the learning rate, set gradient_clip_norm, or look for bad input",
             )
         position = {
             "epoch": self.epoch + 1,
@@ -312,7 +323,8 @@ class _Run:
             share = self.config.gradient_clip_norm / (values[-1]["gradient_norm"] + _CLIP_EPS)
             if share < 1.0:
                 torch._foreach_mul_(gradients, share)
-        self.optimizer.step()
+        with self._enough_memory("The optimizer's state", "make the model smaller, or choose sgd"):
+            self.optimizer.step()
         means = _Means()
         for scalars in values:
             means.add(scalars)
@@ -334,6 +346,20 @@ class _Run:
             self.batches = self._batches_from_here()
             release_memory(self.device)
             restore_random_tensors(before)
+
+    @contextmanager
+    def _enough_memory(self, what: str, remedy: str) -> Iterator[None]:
+        """Turns a lack of memory that smaller micro-batches would not mend into a message."""
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise ProlepsisError(
+                f"{what} does not fit into the memory of {self.device}.",
+                where=f"epoch {self.epoch + 1}",
+                remedy=remedy,
+            ) from error
 
     def _accumulate(self) -> list[dict[str, Tensor]]:
         """Adds up the gradients of the batches of the step at hand; returns their scalars."""
@@ -399,7 +425,7 @@ class _Run:
         return self.config.schedule.factor(step, self.total_steps, self.steps_per_epoch)
 
     def _is_best(self, value: float) -> bool:
-        if not self.best_metrics or math.isnan(self.best_metrics[self.config.monitor]):
+        if not self.best_metrics:
             return True
         best = self.best_metrics[self.config.monitor]
         return value < best if self.config.monitor_mode == "min" else value > best

@@ -20,6 +20,8 @@ def test_labels_are_those_of_the_training_split_in_order() -> None:
     splits = good() | {"train": labelled("z", "b", "a")}
     assert make_task("t", "sequence_classification", splits).labels == ("a", "b", "z")
     assert make_task("t", "sequence_classification", splits, ["z", "b", "a"]).labels == ("z", "b", "a")
+    with pytest.raises(ProlepsisError, match="The label 'b' stands twice"):
+        make_task("t", "sequence_classification", splits, ["a", "b", "z", "b"])
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def flex_mask(example_numbers: Tensor) -> BlockMask:
         return example_numbers[row, query] == example_numbers[row, key]
 
     return create_block_mask(
-        same_example, rows, None, length, length, device=example_numbers.device.type, BLOCK_SIZE=128
+        same_example, rows, None, length, length, device=example_numbers.device, BLOCK_SIZE=128
     )
 
 

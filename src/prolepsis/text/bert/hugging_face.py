@@ -142,10 +142,17 @@ class PretrainedBert:
 
         Raises:
             ProlepsisError: it is not such a folder, or not a whole one, or holds a model that is computed
-                otherwise.
+                otherwise, or a tokenizer with more tokens than the model embeds.
         """
         config, weights = _read_model(Path(directory))
         tokenizer, metadata = _read_tokenizer(Path(directory))
+        if tokenizer.vocabulary_size > config.vocab_size:
+            raise ProlepsisError(
+                f"The tokenizer has {tokenizer.vocabulary_size} tokens, the model embeds only "
+                f"{config.vocab_size}.",
+                where=directory,
+                remedy="Call the model's resize_token_embeddings after adding tokens, and save it again.",
+            )
         return cls(config, weights, tokenizer, metadata)
 
     def profile(self) -> "pl.DataFrame":

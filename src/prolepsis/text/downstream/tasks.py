@@ -69,8 +69,8 @@ def make_task(
         labels: the set of labels; None: those of the training split, sorted.
 
     Raises:
-        ProlepsisError: a split is empty, a text is empty, there are fewer than two labels, or a label is not
-            in the set.
+        ProlepsisError: a split is empty, a text is empty, there are fewer than two labels or one
+            twice, or a label is not in the set.
     """
     for split in SPLITS:
         examples = splits.get(split, ())
@@ -85,6 +85,13 @@ def make_task(
     if kind == "question_answering":
         return DownstreamTask(name, kind, (), {split: splits[split] for split in SPLITS})
     known = tuple(labels or sorted({label for example in splits[TRAIN] for label in example.labels}))
+    if len(set(known)) < len(known):
+        repeated = next(label for i, label in enumerate(known) if label in known[:i])
+        raise ProlepsisError(
+            f"The label {repeated!r} stands twice among those of the task {name!r}.",
+            where=f"downstream.tasks.{name}",
+            remedy="list each label once",
+        )
     if len(known) < 2:
         raise ProlepsisError(
             f"The task {name!r} has only the label {known[0]!r}: there is nothing to tell apart.",

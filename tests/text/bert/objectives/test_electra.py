@@ -123,6 +123,11 @@ def test_tokens_are_sampled_by_their_probability() -> None:
     assert stats.chisquare(observed, expected * (len(sampled) / expected.sum())).pvalue > SIGNIFICANCE
 
 
+def test_logits_that_are_no_numbers_give_tokens_and_not_an_error_that_hides_them() -> None:
+    sampled = sample_tokens(torch.full((3, 4), torch.nan), torch.Generator().manual_seed(0))
+    assert ((sampled >= 0) & (sampled < 4)).all()
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.integers(0, 100))
 def test_a_token_counts_as_replaced_only_if_it_is_another_one(

@@ -239,7 +239,8 @@ def sample_tokens(logits: Tensor, random: torch.Generator | None) -> Tensor:
     """
     cumulative = logits.float().softmax(dim=-1).cumsum(dim=-1)
     drawn = torch.rand(len(logits), 1, device=logits.device, generator=random) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, drawn).squeeze(1)
+    # Of logits that are no numbers nothing can be drawn; the loss must live to say so.
+    return torch.searchsorted(cumulative, drawn).squeeze(1).clamp(max=logits.shape[-1] - 1)
 
 
 def replace_tokens(batch: MaskedBatch, sampled: Tensor) -> tuple[Tensor, Tensor]:
