@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from prolepsis.action.scoring import VideoScores
-from prolepsis.action.tables import SCORES_SCHEMA, labelled_videos, score_frames, scored_videos
+from prolepsis.action.tables import SCORES_SCHEMA, check_rate, labelled_videos, score_frames, scored_videos
 from prolepsis.errors import ProlepsisError
 
 
@@ -92,3 +92,10 @@ def test_scores_of_other_videos_or_steps_than_the_labels_are_refused() -> None:
         scored_videos(table, frame_labels({"a": 4}), "val")
     with pytest.raises(ProlepsisError, match="9 labelled and 7 scored"):
         scored_videos(table, frame_labels({"a": 4, "b": 9}), "val")
+
+
+def test_features_of_another_rate_than_the_labels_are_refused() -> None:
+    labels = frame_labels({"a": 4, "b": 2})
+    check_rate(labels, 5.0)
+    with pytest.raises(ProlepsisError, match="The features have 4.9 steps a second, the labels 5"):
+        check_rate(labels, 4.9)

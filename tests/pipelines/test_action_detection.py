@@ -102,7 +102,13 @@ def test_all_variants_are_trained_scored_and_compared(prepared: Project) -> None
         "frame_accuracy",
         "num_frames",
         "num_classes",
+        "segment_mean_average_precision",
+        "start_mean_average_precision",
+        "edit_score",
+        "noticed_share",
+        "median_delay_seconds",
     }
+    assert set(prepared.load("temporal_table")["detector"]) == set(VARIANTS["action_detection"])
     gain = (
         metrics["rnn"]["test"]["mean_average_precision"]
         - metrics["frame_only"]["test"]["mean_average_precision"]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.feature_extraction.nodes import check_rate
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
+from prolepsis.video.manifest import video_sha256
 
 
 def write_video(path: Path, num_frames: int, seed: int) -> None:
@@ -28,15 +29,15 @@ def write_video(path: Path, num_frames: int, seed: int) -> None:
         container.mux(stream.encode())
 
 
-def manifest(rows: list[tuple[str, str, str, int]]) -> pl.DataFrame:
-    """Rows of video, split, path and number of frames, as video ingestion writes them."""
+def manifest(rows: list[tuple[str, str, str, int]], folder: Path | None = None) -> pl.DataFrame:
+    """Rows of video, split, path and number of frames, as video ingestion writes them of a folder."""
     return pl.DataFrame(
         [
             (
                 video,
                 split,
                 path,
-                "0" * 64,
+                video_sha256(folder / path) if folder else "0" * 64,
                 "mp4",
                 "h264",
                 96,
@@ -77,7 +78,7 @@ def test_videos_become_a_store_with_a_row_per_step(project) -> None:
     for number, (name, frames) in enumerate(lengths.items()):
         write_video(project.path / "data/test/01_raw/videos" / f"{name}.mp4", frames, number)
     rows = [(name.split("/")[1], name.split("/")[0], f"{name}.mp4", n) for name, n in lengths.items()]
-    project.save("video_manifest", manifest(rows))
+    project.save("video_manifest", manifest(rows, project.path / "data/test/01_raw/videos"))
     project.run("feature_extraction")
     store = project.load("frame_features")
     assert {video: features.shape for video, features in store.items()} == {
@@ -107,7 +108,8 @@ def test_a_folder_of_images_is_encoded_at_the_rate_in_the_manifest(project) -> N
             stream.pix_fmt = "rgb24"
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(stream.encode())
-    project.save("video_manifest", manifest([("walk", "train", "train/walk", 10)]))
+    rows = [("walk", "train", "train/walk", 10)]
+    project.save("video_manifest", manifest(rows, folder.parent.parent))
     project.run("feature_extraction")
     features = project.load("frame_features")["walk"]
     # 12.5 images and 6.25 steps a second: each step shows another image.
@@ -122,6 +124,15 @@ def test_a_missing_video_stops_the_run_and_leaves_nothing_behind(project) -> Non
         project.run("feature_extraction")
     folder = project.path / "data/test/04_feature"
     assert not folder.exists() or list(folder.iterdir()) == []
+
+
+def test_a_video_that_was_replaced_since_its_ingestion_is_refused(project) -> None:
+    videos = project.path / "data/test/01_raw/videos"
+    write_video(videos / "train/walk.mp4", 13, 0)
+    project.save("video_manifest", manifest([("walk", "train", "train/walk.mp4", 13)], videos))
+    write_video(videos / "train/walk.mp4", 13, 1)
+    with pytest.raises(Exception, match=r"not the one that was ingested(.|\n)*where: .*walk.mp4"):
+        project.run("feature_extraction")
 
 
 def test_a_manifest_of_another_rate_is_refused() -> None:

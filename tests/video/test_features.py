@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +263,50 @@ def test_a_video_that_changed_is_encoded_again_with_all_after_it(tmp_path: Path)
     store = FeatureStore.open(tmp_path)
     for video, expected in (features | {name: new[name] for name in ("clip_1", "clip_2")}).items():
         np.testing.assert_array_equal(store[video], expected.astype(np.float16))
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_a_store_whose_list_of_videos_changed_while_it_was_not_whole_is_that_of_the_new_list(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Some videos go, some come, some are another; what is kept is at its place, and every shard is whole."""
+    tmp_path = tmp_path_factory.mktemp("store")
+    names = [f"clip_{number}" for number in range(6)]
+    lengths = {name: data.draw(st.integers(1, 5)) for name in names}
+    random = np.random.default_rng(0)
+    old = {name: random.normal(size=(lengths[name], 3)) for name in names[1:5]}
+    after = data.draw(st.integers(0, 4))
+    shard_bytes = data.draw(st.sampled_from([20, 60, 1 << 20]))
+    if after < 4:
+        with pytest.raises(OSError, match="went away"):
+            write_feature_store(tmp_path, stream(old, cut_off(old, after)), shard_bytes=shard_bytes)
+    chosen = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    changed = data.draw(st.sets(st.sampled_from(names), max_size=2))
+    new = {}
+    for name in chosen:
+        steps = lengths[name] + (name in changed)
+        keep = name in old and name not in changed
+        new[name] = old[name] if keep else random.normal(size=(steps, 3))
+    sources = dict.fromkeys(changed, "new")
+    asked: list[str] = []
+
+    def encode(due: Sequence[str]) -> Any:
+        asked.extend(due)
+        return [(name, new[name]) for name in due]
+
+    given_stream = replace(stream(new, sources=sources), encode=encode)
+    write_feature_store(tmp_path, given_stream, shard_bytes=shard_bytes)
+    store = FeatureStore.open(tmp_path)
+    store.verify()
+    assert set(store) == set(new)
+    for name, expected in new.items():
+        np.testing.assert_array_equal(store[name], expected.astype(np.float16))
+    assert sum(len(np.load(path)) for path in tmp_path.glob("shard-*.npy")) == sum(map(len, new.values()))
+    # Finished videos are kept up to the first one that is no longer due, or no longer what it was.
+    kept = list(takewhile(lambda name: name in new and name not in changed, list(old)[:after]))
+    if 0 < after < 4:
+        assert asked == [name for name in new if name not in kept]
 
 
 def test_finished_features_that_were_damaged_are_made_again(tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from prolepsis.errors import ProlepsisError
 SCORED_SPLITS = ("val", "test")
 """The splits that detectors score and are measured on; the other one they learn from."""
 
+# Times are rounded; steps of the highest rates lie further apart.
+_TIME_TOLERANCE_S = 1e-4
+
 SCORES_SCHEMA: dict[str, pl.DataType] = {
     "video": pl.String(),
     "split": pl.String(),
@@ -23,6 +26,23 @@ SCORES_SCHEMA: dict[str, pl.DataType] = {
     "scores": pl.List(pl.Float32),
     "anticipation": pl.List(pl.List(pl.Float32)),
 }
+
+
+def check_rate(frame_labels: pl.DataFrame, rate: float) -> None:
+    """Raises ProlepsisError where the labels are not of as many steps a second as the features.
+
+    Step k lies at (k + 0.5) / rate seconds.
+    """
+    steps = frame_labels.select("step", "time").filter(
+        ((pl.col("step") + 0.5) / rate - pl.col("time")).abs() > _TIME_TOLERANCE_S
+    )
+    if len(steps):
+        step, time = steps.row(0)
+        raise ProlepsisError(
+            f"The features have {rate:g} steps a second, the labels {(step + 0.5) / time:g}.",
+            where="frame_features, frame_labels",
+            remedy="Set feature_rate in globals.yml, for all pipelines, and make labels and features again.",
+        )
 
 
 def labelled_videos(

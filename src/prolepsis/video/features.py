@@ -116,8 +116,8 @@ def write_feature_store(directory: Path, stream: FeatureStream, *, shard_bytes: 
         ProlepsisError: a video came with other steps than announced, or with values that the store's type
             cannot hold.
     """
-    places = _plan(stream, shard_bytes)
     progress = _Progress(directory, stream.configuration | {"shard_bytes": shard_bytes})
+    places = _plan(progress.finished_first(stream.videos), stream, shard_bytes)
     progress.resume(places)
     try:
         _write_rest(directory, stream, places, progress)
@@ -252,15 +252,35 @@ class _Progress:
         self._directory = directory
         self._path = directory / _PROGRESS
         self._configuration = json.loads(json.dumps(configuration))
+        lines = self._read()
+        self._left = bool(lines)
+        self._finished = lines[1:] if lines and self._is_same(lines[0]) else []
         self.checksums: list[str] = []
+
+    def finished_first(self, sources: Sequence[SourceVideo]) -> list[SourceVideo]:
+        """The videos with those in front that are finished, as long as they are due and what they were."""
+        due = {source.video: source for source in sources}
+        finished: list[SourceVideo] = []
+        for line in self._finished:
+            source = due.get(line["video"])
+            if source is None or line != _line(source, line["sha256"]):
+                break
+            finished.append(due.pop(source.video))
+        return [*finished, *due.values()]
 
     def resume(self, places: Sequence[_Place]) -> None:
         """Keeps the finished videos that are still due at their places, and removes all else."""
-        lines = self._read()
-        kept = self._intact(lines[1:], places) if lines and self._is_same(lines[0]) else []
+        kept = self._intact(self._finished, places)
         if kept:
             _logger.info("The features of %d of %d videos are already there", len(kept), len(places))
-        elif lines:
+        if len(kept) < len(self._finished):
+            _logger.warning(
+                "What an earlier run left in %s is discarded from the video %r on: it, or its features, are "
+                "no longer what they were",
+                self._directory,
+                self._finished[len(kept)]["video"],
+            )
+        elif self._left and not kept:
             _logger.warning("What an earlier run left in %s is discarded", self._directory)
         rows = {place.shard: place.offset + place.source.num_steps for place in places[: len(kept)]}
         for file in self._directory.glob("shard-*.npy"):
@@ -322,12 +342,12 @@ class _Progress:
         return kept
 
 
-def _plan(stream: FeatureStream, shard_bytes: int) -> list[_Place]:
+def _plan(sources: Sequence[SourceVideo], stream: FeatureStream, shard_bytes: int) -> list[_Place]:
     """Which rows of which shard each video gets: whole videos, in order, until a shard is full."""
     rows_per_shard = max(1, shard_bytes // (stream.dimension * _DTYPES[stream.dtype].itemsize))
     places = []
     shard = offset = 0
-    for source in stream.videos:
+    for source in sources:
         if offset and offset + source.num_steps > rows_per_shard:
             shard, offset = shard + 1, 0
         places.append(_Place(source, shard, offset))
@@ -342,29 +362,31 @@ def _write_rest(
     due = places[len(progress.checksums) :]
     blocks = iter(stream.encode([place.source.video for place in due])) if due else iter(())
     for place in due:
-        num_rows = sum(other.source.num_steps for other in places if other.shard == place.shard)
-        with _open_shard(directory, place, (num_rows, stream.dimension), _DTYPES[stream.dtype]) as file:
+        shape = (_num_rows(places, place.shard), stream.dimension)
+        with _open_shard(directory, place, shape, _DTYPES[stream.dtype]) as file:
             sha256 = _write_video(file, place.source, stream, blocks)
         progress.add(place.source, sha256)
     for video, _ in blocks:
         raise ProlepsisError(f"Features of {video!r} came that were not announced.")
 
 
+def _num_rows(places: Sequence[_Place], shard: int) -> int:
+    return sum(place.source.num_steps for place in places if place.shard == shard)
+
+
 def _open_shard(directory: Path, place: _Place, shape: tuple[int, int], dtype: np.dtype[Any]) -> BinaryIO:
     """The shard of a video, at the place where its features begin; what lies beyond is cut off."""
     path = _shard_path(directory, place.shard)
-    if place.offset == 0:
-        file = path.open("wb")
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": dtype.str, "fortran_order": False, "shape": shape}
-        )
-        return file
-    begun = path.open("r+b")
-    np.lib.format.read_magic(begun)
-    np.lib.format.read_array_header_1_0(begun)
-    begun.seek(place.offset * shape[1] * dtype.itemsize, 1)
-    begun.truncate()
-    return begun
+    file = path.open("wb" if place.offset == 0 else "r+b")
+    _write_header(file, shape, dtype)
+    file.seek(place.offset * shape[1] * dtype.itemsize, 1)
+    file.truncate()
+    return file
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    """At the file's start; NumPy gives it the same length for any number of rows."""
+    np.lib.format.write_array_header_1_0(file, {"descr": dtype.str, "fortran_order": False, "shape": shape})
 
 
 def _write_video(
@@ -423,7 +445,9 @@ def _conclude(directory: Path, stream: FeatureStream, places: Sequence[_Place], 
     ]
     index = pl.DataFrame(rows, schema=_INDEX, orient="row")
     index.write_parquet(directory / "index.parquet")
-    paths = [_shard_path(directory, shard) for shard in sorted({place.shard for place in places})]
+    paths = [
+        _finish_shard(directory, shard, stream, places) for shard in {place.shard: None for place in places}
+    ]
     shards = [
         {"file": path.name, "num_bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in paths
     ]
@@ -433,6 +457,16 @@ def _conclude(directory: Path, stream: FeatureStream, places: Sequence[_Place], 
     }
     write_json(directory / "meta.json", meta | {"hash": fingerprint([meta, index.rows()])})
     progress.remove()
+
+
+def _finish_shard(directory: Path, shard: int, stream: FeatureStream, places: Sequence[_Place]) -> Path:
+    """Gives a shard the header of the rows that it has: an earlier run may have planned it for others."""
+    path = _shard_path(directory, shard)
+    shape, dtype = (_num_rows(places, shard), stream.dimension), _DTYPES[stream.dtype]
+    with path.open("r+b") as file:
+        _write_header(file, shape, dtype)
+        file.truncate(file.tell() + shape[0] * shape[1] * dtype.itemsize)
+    return path
 
 
 def _rows_at(directory: Path, place: _Place) -> NDArray[Any] | None:

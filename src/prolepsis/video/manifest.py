@@ -111,12 +111,12 @@ def _examine(
 ) -> tuple[VideoInfo, str] | UnreadableVideoError:
     try:
         check_inside(path, folder)
-        return probe(path, image_folder_rate), _sha256(path)
+        return probe(path, image_folder_rate), video_sha256(path)
     except UnreadableVideoError as error:
         return error
 
 
-def _sha256(path: Path) -> str:
+def video_sha256(path: Path) -> str:
     """Of a file's content, or of the names and contents of a folder's images."""
     if not path.is_dir():
         return sha256_file(path)

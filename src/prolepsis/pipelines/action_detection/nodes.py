@@ -16,8 +16,9 @@ def train_detector(
         The model (a `prolepsis.training.saved_model.SavedModel`), a row of curves per epoch, and the metrics.
     """
     from prolepsis.action import training
-    from prolepsis.action.tables import labelled_videos
+    from prolepsis.action.tables import check_rate, labelled_videos
 
+    check_rate(frame_labels, frame_features.rate)
     specification = training.DetectorSpecification(
         plugin=parameters.plugin,
         config=parameters.configuration(),
@@ -50,11 +51,12 @@ def score_videos(
         An iterator over one frame per video.
     """
     from prolepsis.action import scoring, training
-    from prolepsis.action.tables import SCORED_SPLITS, labelled_videos, score_frames
+    from prolepsis.action.tables import SCORED_SPLITS, check_rate, labelled_videos, score_frames
     from prolepsis.training.device import resolve_device, resolve_precision
     from prolepsis.training.progress import track
 
     device = resolve_device(parameters.training.device)
+    check_rate(frame_labels, frame_features.rate)
     features = {
         video.name: video.features
         for split in SCORED_SPLITS

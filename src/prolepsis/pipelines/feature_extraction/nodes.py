@@ -1,6 +1,6 @@
 """The nodes of feature extraction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ def extract_features(
     frames_at: clips.FramesAt = media.frames_at
     if decoder == "torchcodec":
         frames_at = partial(torchcodec_frames.frames_at, device=device)
+    ingested = dict(video_manifest.select(pl.col("path"), "sha256").iter_rows())
+    frames_at = partial(
+        _frames_of_unchanged, frames_at, {raw_videos / path: sha256 for path, sha256 in ingested.items()}
+    )
     encoder = parameters.encoder.build().to(device)
     if parameters.compile:
         encoder.compile()
@@ -64,6 +68,22 @@ def extract_features(
         decoder=decoder,
     )
     return stream, clock
+
+
+def _frames_of_unchanged(
+    frames_at: Any, ingested: Mapping[Path, str], path: Path, *arguments: Any, **options: Any
+) -> Iterator[Any]:
+    """What `frames_at` gives of a video, once it is known to be the file that was ingested."""
+    from prolepsis.video.manifest import video_sha256
+
+    if path.exists() and video_sha256(path) != ingested[path]:
+        raise ProlepsisError(
+            "The video is not the one that was ingested; its labels and steps may not fit it.",
+            where=path,
+            remedy="Ingest the videos again: kedro run --pipelines video_ingestion",
+        )
+    frames: Iterator[Any] = frames_at(path, *arguments, **options)
+    return frames
 
 
 def measure_features(frame_features: Any, extraction_clock: Any) -> dict[str, Any]:
