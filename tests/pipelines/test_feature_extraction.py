@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.pipelines.feature_extraction.nodes import check_rate
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
+from prolepsis.video.manifest import check_rate
 
 
 def write_video(path: Path, num_frames: int, seed: int) -> None:
