@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from prolepsis.video.frame_images import FrameImages
 from prolepsis.video.moco.config import Augmentation
-from prolepsis.video.moco.views import as_tensor, draw_view
+from prolepsis.video.moco.views import draw_view
 
 # What a generator draws; part of its seed.
 _TRAINING_PAIR, _VALIDATION_PAIR, _ORDER, _COMPANY = range(4)
@@ -91,8 +91,8 @@ class FramePairs(Dataset[tuple[Tensor, Tensor]]):
         return query, int(generator.integers(first, last, endpoint=True))
 
     def _view(self, frame: int, generator: np.random.Generator) -> Tensor:
-        image = as_tensor(self._images.frames[frame])
-        return draw_view(image, self._size, self._augmentation, generator).permute(1, 2, 0).contiguous()
+        view = draw_view(self._images.frames[frame], self._size, self._augmentation, generator)
+        return torch.from_numpy(view)
 
 
 def training_batches(
