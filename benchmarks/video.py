@@ -23,6 +23,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -171,20 +172,9 @@ def decode_kept(path: Path, steps: int) -> None:
 
 def count_conversions(work: Callable[[], None]) -> int:
     """How many frames the work converts to pictures."""
-    converted = 0
-    convert = media._convert
-
-    def counted(*arguments: object) -> media.Picture:
-        nonlocal converted
-        converted += 1
-        return convert(*arguments)  # type: ignore[arg-type]
-
-    media._convert = counted  # type: ignore[assignment]
-    try:
+    with mock.patch.object(media, "_convert", wraps=media._convert) as convert:
         work()
-    finally:
-        media._convert = convert
-    return converted
+    return convert.call_count
 
 
 def in_processes(count: int, path: Path, steps: int) -> None:

@@ -31,7 +31,7 @@ def main(store: str, kill_at: int) -> None:
 
     sources = [SourceVideo(video, STEPS, video) for video in videos]
     FeatureStoreDataset(filepath=store).save(
-        FeatureStream("made_up", {}, "0" * 64, 6.25, DIMENSION, sources, encode)
+        FeatureStream("made_up", {}, "0" * 64, "float32", 6.25, DIMENSION, sources, encode)
     )
 
 

@@ -15,7 +15,7 @@ from prolepsis.video.features import FeatureStream, SourceVideo
 
 def stream(blocks: Iterator[tuple[str, np.ndarray]]) -> FeatureStream:
     videos = [SourceVideo("walk", 3, "w"), SourceVideo("jump", 1, "j")]
-    return FeatureStream("made_up", {}, "0" * 64, 6.25, 2, videos, lambda _: blocks)
+    return FeatureStream("made_up", {}, "0" * 64, "float32", 6.25, 2, videos, lambda _: blocks)
 
 
 def good_blocks() -> Iterator[tuple[str, np.ndarray]]:

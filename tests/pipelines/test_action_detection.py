@@ -56,7 +56,7 @@ def feature_stream() -> FeatureStream:
         for video, steps in num_steps.items()
     ]
     videos = [SourceVideo(video, steps, "") for video, steps in num_steps.items()]
-    return FeatureStream("made up", {}, "0" * 64, RATE, DIMENSION, videos, lambda _: blocks)
+    return FeatureStream("made up", {}, "0" * 64, "float32", RATE, DIMENSION, videos, lambda _: blocks)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from prolepsis.pipelines.precomputed_features.params import PrecomputedFeaturesParams
+from prolepsis.pipelines.video_ingestion.params import VideoIngestionParams
 
 from support import ROOT
 
@@ -65,6 +66,8 @@ def test_the_environments_of_public_datasets_hold_their_lists(
     assert (len(set(parameters.sessions.train)), len(set(parameters.sessions.test))) == (train, test)
     assert len(set(parameters.classes or ())) == columns
     own = read("video_ingestion")
+    ingestion = yaml.safe_load((ROOT / "conf/base/parameters/video_ingestion.yml").read_text())
+    VideoIngestionParams.model_validate(ingestion["video_ingestion"] | own | {"rate": 4.0})
     assert ["Background", *own["classes"], *own["ignored_classes"]] == [
         name.replace("background", "Background") for name in parameters.classes or ()
     ]

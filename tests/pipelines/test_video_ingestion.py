@@ -36,6 +36,7 @@ def parameters(**changes: Any) -> VideoIngestionParams:
         "ignored_classes": [],
         "unknown_videos": "refuse",
         "duplicates": "refuse",
+        "ends_beyond_video": "refuse",
         "overlaps_of_one_class": "refuse",
         "max_bad_share": 0.4,
         "image_folder_rate": 10.0,
@@ -118,7 +119,10 @@ def test_a_bad_video_is_set_aside_and_its_annotations_with_it(
     instances, names = read_annotations(raw_annotations, manifest, set_aside, parameters())
     assert set(instances["video"]) == {"day 1/kitchen"}
     assert names == ["background", "pour", "stir", "unclear"]
-    assert "1 annotations of videos that are not used, or given twice, are left out" in caplog.text
+    assert (
+        "1 annotations of videos that are not used, beyond their ends, or given twice, are left out"
+        in caplog.text
+    )
     labels = rasterise_labels(manifest, instances, names, parameters())
     assert measure_videos(manifest, set_aside, instances, labels, names)["set_aside"] == 1
 

@@ -12,7 +12,8 @@ Half precision halves the file; features of a network that ends in ReLU6 lose ab
 
 Writing can be cut off at any moment and taken up again. While it goes on, `progress.jsonl` says what the
 features are made with and, a line each, which videos are finished; a later call with the same encoder,
-weights, rate and type of numbers begins with the first video that is not, or that is not what it was.
+weights, precision, rate and type of numbers begins with the first video that is not, or that is not what it
+was.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint, read_json, sha256_file, write_json
 
-FORMAT = 2
+FORMAT = 3
 SHARD_BYTES = 256 << 20
 _DTYPES: dict[str, np.dtype[Any]] = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
 _INDEX = pl.Schema(
@@ -68,6 +69,7 @@ class FeatureStream:
     Attributes:
         encoder, config: the plugin that made them and its configuration.
         weights_sha256: of the encoder's weights.
+        precision: in which they were computed.
         rate: steps per second.
         dimension: D.
         videos: in the order in which they are stored.
@@ -79,6 +81,7 @@ class FeatureStream:
     encoder: str
     config: dict[str, Any]
     weights_sha256: str
+    precision: str
     rate: float
     dimension: int
     videos: Sequence[SourceVideo]
@@ -93,6 +96,7 @@ class FeatureStream:
             "encoder": self.encoder,
             "config": self.config,
             "weights_sha256": self.weights_sha256,
+            "precision": self.precision,
             "rate": self.rate,
             "dimension": self.dimension,
             "dtype": self.dtype,
@@ -127,8 +131,8 @@ class FeatureStore(Mapping[str, NDArray[np.floating]]):
 
     Attributes:
         videos: in the order in which they were written.
-        encoder, config, weights_sha256, rate, dimension, dtype: as in `FeatureStream`.
-        configuration_hash: of these; features of another one are never put beside them.
+        encoder, config, rate, dimension: as in `FeatureStream`.
+        configuration_hash: of these and of all else that the features depend on besides the videos.
         hash: changes whenever anything in the store does.
     """
 
@@ -138,8 +142,6 @@ class FeatureStore(Mapping[str, NDArray[np.floating]]):
         self.config: dict[str, Any] = meta["config"]
         self.rate: float = meta["rate"]
         self.dimension: int = meta["dimension"]
-        self.weights_sha256: str = meta["weights_sha256"]
-        self.dtype: str = meta["dtype"]
         self.configuration_hash: str = meta["configuration_hash"]
         self.hash: str = meta["hash"]
         self.index = index

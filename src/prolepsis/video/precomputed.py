@@ -22,6 +22,7 @@ The rules, since each has moved results or stopped people:
 import difflib
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,15 +110,15 @@ def split_sessions(description: Description, val_share: float, seed: int) -> dic
     Raises:
         ProlepsisError: a video is listed twice, or nothing is left to train on.
     """
-    listed = [*description.train, *description.test]
-    if twice := sorted({video for video in listed if listed.count(video) > 1}):
+    listed = Counter([*description.train, *description.test])
+    if twice := sorted(video for video, count in listed.items() if count > 1):
         raise ProlepsisError(
             f"Videos are listed twice: {', '.join(twice[:_MOST_SHOWN])}.",
             where="train and test lists",
             remedy="A video is in one list, once.",
         )
     drawn = sorted(description.train, key=lambda video: hashlib.sha256(f"{seed}:{video}".encode()).digest())
-    num_val = max(1, round(val_share * len(drawn))) if val_share else 0
+    num_val = max(1, round(val_share * len(drawn)))
     if num_val >= len(drawn):
         raise ProlepsisError(
             f"Of {len(drawn)} training videos, {num_val} would be for validation: none is left to train on.",

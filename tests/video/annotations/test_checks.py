@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,13 @@ def test_a_double_is_left_out_and_counted_where_that_is_asked_for() -> None:
     assert check(first, again, leniency=Leniency(leave_out_duplicates=True)) == Checked([first], 1)
 
 
+def test_ends_beyond_the_video_are_clipped_to_it_where_that_is_asked_for() -> None:
+    long = Annotation("harbour", 8.0, 11.0, "run", "line 2")
+    beyond = Annotation("harbour", 10.0, 12.0, "run", "line 3")
+    checked = check(long, beyond, leniency=Leniency(clip_ends=True))
+    assert checked == Checked([Annotation("harbour", 8.0, 10.0, "run", "line 2")], 1)
+
+
 def test_actions_of_one_class_that_overlap_are_refused_with_both_places() -> None:
     long = Annotation("harbour", 1, 6, "run", "line 2")
     inside = Annotation("harbour", 2, 3, "run", "line 3")
@@ -114,6 +122,32 @@ def test_actions_of_one_class_that_overlap_are_refused_with_both_places() -> Non
     assert "line 3: 'run' begins at 2 s, before the one at line 2 ends, at 6 s" in caught.value.message
     assert "line 4: 'run' begins at 5 s, before the one at line 2 ends, at 6 s" in caught.value.message
     assert len(check(later, inside, long, leniency=Leniency(allow_overlaps=True)).annotations) == 3
+
+
+def test_the_published_segments_of_thumos_pass_as_its_environment_says(shared_data: Path) -> None:
+    videos = json.loads((shared_data / "thumos14" / "segments.json").read_text())
+    annotations = [
+        Annotation(name, start, end, label, f"{name}, {number}")
+        for name, video in videos.items()
+        for number, (start, end, label) in enumerate(video["annotations"])
+    ]
+    durations = {name: video["duration"] for name, video in videos.items()}
+    allowed = Leniency(leave_out_duplicates=True, clip_ends=True, allow_overlaps=True)
+    checked = check_annotations(
+        annotations,
+        durations=durations,
+        set_aside=(),
+        tolerance=0.125,
+        classes=None,
+        where=FILE,
+        leniency=allowed,
+    )
+    assert (len(annotations), len(checked.annotations), checked.left_out) == (6365, 6335, 30)
+    assert all(one.end <= durations[one.video] for one in checked.annotations)
+    with pytest.raises(ProlepsisError, match="37 of the annotations' values are wrong"):
+        check_annotations(
+            annotations, durations=durations, set_aside=(), tolerance=0.125, classes=None, where=FILE
+        )
 
 
 def test_actions_may_touch_and_those_of_two_classes_or_videos_overlap() -> None:

@@ -41,9 +41,13 @@ def test_classes_have_their_names_with_them(folder: Path) -> None:
         "id,key,instances,category\n0,take,\"['take','grab']\",x\n3,open,[],x\n"
     )
     (folder / "EPIC_100_noun_classes.csv").write_text("id,key,instances\n8,door,[]\n13,cup,[]\n")
-    labels = {"verb": ["open", "take"], "noun": ["door", "cup"], "action": ["open door", "take cup"]}
+    labels: dict[Literal["verb", "noun", "action"], list[str]] = {
+        "verb": ["open", "take"],
+        "noun": ["door", "cup"],
+        "action": ["open door", "take cup"],
+    }
     for label, expected in labels.items():
-        assert [one.label for one in read(folder, label)] == expected  # type: ignore[arg-type]
+        assert [one.label for one in read(folder, label)] == expected
 
 
 @pytest.mark.parametrize(

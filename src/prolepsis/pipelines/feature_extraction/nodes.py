@@ -20,6 +20,7 @@ def extract_features(
 
     check_rate(video_manifest, parameters.rate)
     device = resolve_device(parameters.device)
+    precision = resolve_precision(parameters.precision, device)
     encoder = parameters.encoder.build().to(device)
     if parameters.compile:
         encoder.compile()
@@ -39,7 +40,7 @@ def extract_features(
             batch_size=parameters.batch_size,
             decoder_threads=parameters.decoder_threads,
             device=device,
-            precision=resolve_precision(parameters.precision, device),
+            precision=precision,
             clock=clock,
         )
 
@@ -47,6 +48,7 @@ def extract_features(
         encoder=parameters.encoder.plugin,
         config=parameters.encoder.configuration().model_dump(mode="json"),
         weights_sha256=encoder.weights_sha256,
+        precision=str(precision).removeprefix("torch."),
         rate=parameters.rate,
         dimension=encoder.dimension,
         videos=[SourceVideo(video, num_steps, sha256) for video, _, num_steps, sha256, _ in videos],

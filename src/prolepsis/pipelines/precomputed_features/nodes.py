@@ -44,6 +44,7 @@ def import_features(
         encoder="precomputed",
         config={"streams": list(parameters.streams)},
         weights_sha256="",
+        precision="",
         rate=parameters.rate,
         dimension=precomputed.feature_size(videos[0]),
         videos=[SourceVideo(video.video, video.num_steps, video.source_sha256) for video in videos],

@@ -42,7 +42,7 @@ class PrecomputedFeaturesParams(BaseModel):
     ignored_classes: tuple[str, ...]
     missing_videos: Literal["refuse", "leave_out"]
     length_tolerance: NonNegativeInt
-    val_share: float = Field(ge=0.0, lt=1.0)
+    val_share: float = Field(gt=0.0, lt=1.0)
     seed: int
     rate: PositiveFloat
     dtype: Literal["float16", "float32"]

@@ -48,12 +48,14 @@ def read_annotations(
         leniency=Leniency(
             leave_out_unknown_videos=parameters.unknown_videos == "leave_out",
             leave_out_duplicates=parameters.duplicates == "leave_out",
+            clip_ends=parameters.ends_beyond_video == "clip",
             allow_overlaps=parameters.overlaps_of_one_class == "allow",
         ),
     )
     if checked.left_out:
         _logger.warning(
-            "%d annotations of videos that are not used, or given twice, are left out", checked.left_out
+            "%d annotations of videos that are not used, beyond their ends, or given twice, are left out",
+            checked.left_out,
         )
     classes = _classes(checked.annotations, parameters)
     if not classes:

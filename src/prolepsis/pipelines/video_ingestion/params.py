@@ -39,6 +39,7 @@ class VideoIngestionParams(BaseModel):
         ignored_classes: labels whose steps are neither trained on nor scored, such as THUMOS' "Ambiguous".
         unknown_videos: what to do with annotations of videos that are not there.
         duplicates: what to do with an annotation that is there twice.
+        ends_beyond_video: what to do with actions that last longer than their videos.
         overlaps_of_one_class: whether actions of one class may overlap in a video.
         max_bad_share: the share of videos that may be unreadable before the run stops.
         image_folder_rate: frames per second of the videos that are folders of numbered images.
@@ -53,6 +54,7 @@ class VideoIngestionParams(BaseModel):
     ignored_classes: tuple[str, ...]
     unknown_videos: Literal["refuse", "leave_out"]
     duplicates: Literal["refuse", "leave_out"]
+    ends_beyond_video: Literal["refuse", "clip"]
     overlaps_of_one_class: Literal["refuse", "allow"]
     max_bad_share: float = Field(ge=0.0, le=1.0)
     image_folder_rate: PositiveFloat

@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from prolepsis.errors import ProlepsisError
@@ -17,8 +17,8 @@ _MOST_SHOWN = 5
 class Checked:
     """Annotations that may be trusted, under the ids of their videos, in order of video and time.
 
-    `left_out` counts those of videos that were set aside and, where that is allowed, of unknown videos and
-    doubles.
+    `left_out` counts those of videos that were set aside and, where that is allowed, of unknown videos, those
+    beyond the end of their video, and doubles.
     """
 
     annotations: list[Annotation]
@@ -30,11 +30,13 @@ class Leniency:
     """What is on purpose in some data sets and a mistake in others.
 
     Attributes:
+        clip_ends: that lie beyond the end of the video, to it; what begins beyond it is left out.
         allow_overlaps: of actions of one class in one video, by more than the tolerance.
     """
 
     leave_out_unknown_videos: bool = False
     leave_out_duplicates: bool = False
+    clip_ends: bool = False
     allow_overlaps: bool = False
 
 
@@ -77,6 +79,11 @@ def check_annotations(
         if annotation.video in aside or (not known and leniency.leave_out_unknown_videos):
             left_out += 1
             continue
+        if leniency.clip_ends and known:
+            if annotation.start >= durations[annotation.video]:
+                left_out += 1
+                continue
+            annotation = replace(annotation, end=min(annotation.end, durations[annotation.video]))
         found = [] if known else [_unknown(annotation.video, "video", list(durations))]
         found += _label_problems(annotation, classes)
         found += _time_problems(annotation, durations.get(annotation.video, math.inf), tolerance)
@@ -101,7 +108,8 @@ def check_annotations(
             f"{len(problems)} of the annotations' values are wrong:\n{shown}{more}",
             where=where,
             remedy="Mend these places in the file; times are in seconds from the first frame. What is there "
-            "on purpose can pass: video_ingestion.unknown_videos, duplicates, overlaps_of_one_class.",
+            "on purpose can pass: video_ingestion.unknown_videos, duplicates, ends_beyond_video, "
+            "overlaps_of_one_class.",
         )
     kept.sort(key=lambda annotation: (annotation.video, annotation.start, annotation.end, annotation.label))
     return Checked(kept, left_out)

@@ -61,20 +61,11 @@ class OpticalFlow(FrameEncoder):
     nor `seconds` changes the scale of the features.
     """
 
-    class Config(BaseModel):
+    class Config(networks.NetworkConfig):
         """Which network, with which weights, between which moments, and how finely."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
         name: str = "raft_small"
         """`raft_small` or `raft_large`."""
-        weights: str | None = "DEFAULT"
-        """As torchvision names them (`C_T_V2`), downloaded once to `$TORCH_HOME`.
-
-        Null for a random network, whose flow means nothing.
-        """
-        seed: int = 0
-        """Of a random network's weights."""
         seconds: float = Field(default=0.1, gt=0)
         """From the earlier frame to the step's centre."""
         updates: int = Field(default=12, ge=1)

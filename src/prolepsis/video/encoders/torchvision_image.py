@@ -6,7 +6,6 @@ whole (see `base`).
 """
 
 import torchvision
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from prolepsis.video.encoders import torchvision_networks as networks
@@ -21,20 +20,11 @@ _IMAGENET_SIZE = 224
 class TorchvisionImageEncoder(ImageEncoder):
     """Frames to the input of a torchvision classifier's last linear layer."""
 
-    class Config(BaseModel):
+    class Config(networks.NetworkConfig):
         """Which network, with which weights."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
         name: str = "resnet50"
         """Of the network's builder in `torchvision.models`."""
-        weights: str | None = "DEFAULT"
-        """As torchvision names them (`IMAGENET1K_V2`), downloaded once to `$TORCH_HOME`.
-
-        Null for a random network: a baseline of what the pixels alone give, not a representation.
-        """
-        seed: int = 0
-        """Of a random network's weights."""
 
     def __init__(self, config: Config) -> None:
         known = torchvision.models.list_models(module=torchvision.models)

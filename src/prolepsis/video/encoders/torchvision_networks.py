@@ -2,11 +2,28 @@
 
 import torch
 import torchvision
+from pydantic import BaseModel, ConfigDict
 from torch import nn
 from torchvision.models import Weights
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.plugins import offer
+
+
+class NetworkConfig(BaseModel):
+    """Which network, with which weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    name: str
+    """Of the network's builder in torchvision."""
+    weights: str | None = "DEFAULT"
+    """As torchvision names them (`IMAGENET1K_V2`), downloaded once to `$TORCH_HOME`.
+
+    Null for a random network: a baseline of what the pixels alone give, not a representation.
+    """
+    seed: int = 0
+    """Of a random network's weights."""
 
 
 def check_name(name: str, known: list[str], kind: str, where: str) -> None:

@@ -8,11 +8,10 @@ offline work does; what is detected with such features is not online any more by
 
 import torch
 import torchvision
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.plugins import offer
 from prolepsis.video.encoders import torchvision_networks as networks
 from prolepsis.video.encoders.base import FrameEncoder, Normalisation, hash_weights
 
@@ -36,20 +35,11 @@ _FIXED_LENGTH = ("mvit_v1_b", "mvit_v2_s")  # whose positions are learned for ea
 class TorchvisionVideoEncoder(FrameEncoder):
     """The clip that ends at each step to the input of a torchvision video classifier's last layer."""
 
-    class Config(BaseModel):
+    class Config(networks.NetworkConfig):
         """Which network, with which weights, over which clip."""
-
-        model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
         name: str = "r2plus1d_18"
         """Of the network's builder in `torchvision.models.video`."""
-        weights: str | None = "DEFAULT"
-        """As torchvision names them (`KINETICS400_V1`), downloaded once to `$TORCH_HOME`.
-
-        Null for a random network: a baseline of what the pixels alone give, not a representation.
-        """
-        seed: int = 0
-        """Of a random network's weights."""
         num_frames: int | None = Field(default=None, ge=1)
         """Of a clip; null for what the network was measured with (16, swin3d 32, s3d 128)."""
         frame_rate: float | None = Field(default=None, gt=0)
@@ -58,12 +48,7 @@ class TorchvisionVideoEncoder(FrameEncoder):
         """Whether the step's centre is in the middle of the clip instead of at its end."""
 
     def __init__(self, config: Config) -> None:
-        if config.name not in _CLIPS:
-            raise ProlepsisError(
-                f"torchvision has no video classifier {config.name!r}.",
-                where=f"{_WHERE}: name",
-                remedy=offer(config.name, sorted(_CLIPS)),
-            )
+        networks.check_name(config.name, sorted(_CLIPS), "video classifier", _WHERE)
         published = torchvision.models.get_model_weights(config.name).DEFAULT
         weights = networks.find_weights(config.name, config.weights, _WHERE)
         num_frames, frame_rate = _CLIPS[config.name]
