@@ -84,7 +84,7 @@ def test_the_key_encoder_follows_by_its_momentum_and_is_given_no_gradient():
     model = build(momentum=0.75).train()
     with torch.no_grad():
         for parameter in model.query.parameters():
-            parameter += 1.0
+            parameter.add_(1.0)
     before = copy.deepcopy(model.key)
     logits = model(views(4), views(4, 1), torch.arange(4))
     nn.functional.cross_entropy(logits, torch.zeros(4, dtype=torch.int64)).backward()
@@ -101,7 +101,7 @@ def test_in_evaluation_nothing_moves():
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.no_grad():
         for parameter in model.query.parameters():
-            parameter += 1.0
+            parameter.add_(1.0)
     state = model.state_dict()
     model(views(3), views(3, 1), torch.arange(3))
     assert all(torch.equal(state[name], tensor) for name, tensor in before.items() if "query" not in name)
