@@ -1,7 +1,5 @@
 """The pipeline from videos to a feature store, as a user runs it."""
 
-from pathlib import Path
-
 import av
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from pydantic import ValidationError
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
-from prolepsis.video.manifest import check_rate
+from prolepsis.video.rates import check_rate
 
 from support import manifest, write_video
 

@@ -96,15 +96,16 @@ def test_the_key_encoder_follows_by_its_momentum_and_is_given_no_gradient():
     assert all(parameter.grad is not None for parameter in model.query.parameters())
 
 
-def test_in_evaluation_nothing_moves():
+def test_encoding_moves_nothing():
     model = build().eval()
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.no_grad():
         for parameter in model.query.parameters():
             parameter.add_(1.0)
-    state = model.state_dict()
-    model(views(3), views(3, 1), torch.arange(3))
-    assert all(torch.equal(state[name], tensor) for name, tensor in before.items() if "query" not in name)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    queries, keys = model.encode(views(3), views(3))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert queries.shape == keys.shape == (3, 4)
+    assert not torch.allclose(queries, keys)
 
 
 def test_the_order_of_the_keys_changes_their_company_and_nothing_else():

@@ -34,9 +34,7 @@ def epoch(images: FrameImages, number: int, first_step: int = 0, workers: int = 
 
 
 def validation(images: FrameImages, workers: int = 0) -> list[PairBatch]:
-    return list(
-        validation_batches(pairs(images, "val"), batch_size=3, num_workers=workers, pin_memory=False)
-    )
+    return list(validation_batches(pairs(images, "val"), batch_size=3, num_workers=workers, pin_memory=False))
 
 
 def same(one: list[PairBatch], other: list[PairBatch]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
-from prolepsis.video.manifest import check_rate
+from prolepsis.video.rates import check_rate
 
 
 def extract_features(

@@ -15,7 +15,7 @@ _SPLITS = ("train", "val", "test")
 def collect_frames(raw_videos: Path, video_manifest: pl.DataFrame, parameters: MocoPretrainingParams) -> Any:
     """The frame at each step's centre of all videos, as a stream that decodes while it is saved."""
     from prolepsis.video.frame_images import FilmedVideo, FrameImageStream
-    from prolepsis.video.manifest import check_rate
+    from prolepsis.video.rates import check_rate
 
     check_rate(video_manifest, parameters.frames.rate)
     columns = video_manifest.select("video", "split", "path", "num_steps", "sha256", "fps")

@@ -80,7 +80,7 @@ class MomentumContrast(nn.Module):
     def forward(self, queries: Tensor, keys: Tensor, order: Tensor) -> Tensor:
         """The logits of each query's own key and of the queue, float32 `[B, 1 + queue_size]`.
 
-        In training it also moves the key encoder and puts the batch's keys into the queue.
+        A step of training: it also moves the key encoder and puts the batch's keys into the queue.
 
         Args:
             queries, keys: views, uint8 `[B, S, S, 3]`; key i is the positive of query i.
@@ -89,13 +89,17 @@ class MomentumContrast(nn.Module):
         """
         query = self.query(self.normalise(queries))
         with torch.no_grad():
-            if self.training:
-                self._move_key_encoder()
+            self._move_key_encoder()
             key = self.key(self.normalise(keys[order]))[torch.argsort(order)]
         logits = self._logits(query, key)
-        if self.training:
-            self._enqueue(key)
+        self._enqueue(key)
         return logits
+
+    def encode(self, queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+        """The vectors of views, each `[B, dimension]`; nothing moves."""
+        query: Tensor = self.query(self.normalise(queries))
+        key: Tensor = self.key(self.normalise(keys))
+        return query, key
 
     def compile_encoders(self) -> None:
         """Has PyTorch compile both encoders; the names in the state stay."""

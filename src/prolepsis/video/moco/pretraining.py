@@ -1,7 +1,6 @@
 """Momentum contrast: what `prolepsis.training.loop` needs to know, and the backbone that comes out."""
 
 import logging
-import math
 from collections.abc import Iterator
 
 import torch
@@ -19,11 +18,12 @@ from prolepsis.video.moco.config import MocoConfig
 from prolepsis.video.moco.model import ContrastEncoder, MomentumContrast
 from prolepsis.video.moco.pairs import FramePairs, PairBatch, training_batches, validation_batches
 
+_QUERIES_AT_ONCE = 256
 _logger = logging.getLogger(__name__)
 
 
 class ContrastTask:
-    """Learns from the frames of train; validates by the same loss on the frames of val, against the queue."""
+    """Learns to tell the frames of train from the queue, and is validated on those of val by each other."""
 
     def __init__(
         self,
@@ -66,36 +66,40 @@ class ContrastTask:
         self._contrast.compile_encoders()
 
     def loss(self, batch: PairBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
-        losses, correct = self._contrast_batch(batch.to(device))
-        return losses.mean(), {"accuracy": correct.mean()}
+        batch = batch.to(device)
+        logits: Tensor = self._contrast(batch.queries, batch.keys, batch.order)
+        own = torch.zeros(len(logits), dtype=torch.int64, device=device)
+        accuracy = (logits.detach().argmax(dim=1) == own).float().mean()
+        return nn.functional.cross_entropy(logits, own), {"accuracy": accuracy}
 
     def validate(self, device: torch.device) -> dict[str, float]:
-        """The loss, and the share of queries whose own key is the nearest.
+        """The loss, and the share of queries whose own key is the nearest, among the keys of all val.
 
-        Against random vectors, with which the queue begins, both say nothing: before it is full of keys the
-        loss is given as that of chance.
+        Not among the queue's: those are of earlier encoders, and the faster the encoder moves, whichever way,
+        the easier a key of today is told from them. Such a loss was lowest where all frames looked the same.
         """
-        size = self._contrast.queue_size
-        if int(self._contrast.enqueued) < size:
-            return {"validation_loss": math.log(1 + size), "validation_accuracy": 1 / (1 + size)}
-        totals = torch.zeros(2, dtype=torch.float64)
+        encoded = [
+            self._contrast.encode(batch.queries, batch.keys) for batch in self._validation_batches(device)
+        ]
+        queries, keys = (torch.cat(parts).float() for parts in zip(*encoded, strict=True))
+        loss = correct = 0.0
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            block = queries[start : start + _QUERIES_AT_ONCE]
+            own = torch.arange(start, start + len(block), device=device)
+            with torch.autocast(device.type, enabled=False):
+                logits = block @ keys.T / self._contrast.temperature
+            loss += nn.functional.cross_entropy(logits, own, reduction="sum").item()
+            correct += (logits.argmax(dim=1) == own).sum().item()
+        return {"validation_loss": loss / len(queries), "validation_accuracy": correct / len(queries)}
+
+    def _validation_batches(self, device: torch.device) -> Iterator[PairBatch]:
         for batch in validation_batches(
             self._validation,
             batch_size=self._training.batch_size,
             num_workers=self._num_workers,
             pin_memory=self._pin_memory,
         ):
-            losses, correct = self._contrast_batch(batch.to(device))
-            totals += torch.stack([losses.sum(), correct.sum()]).double().cpu()
-        loss, accuracy = (totals / len(self._validation)).tolist()
-        return {"validation_loss": loss, "validation_accuracy": accuracy}
-
-    def _contrast_batch(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
-        """Of each query: its loss, and whether its own key is nearer than all of the queue."""
-        logits: Tensor = self._contrast(batch.queries, batch.keys, batch.order)
-        target = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-        losses = nn.functional.cross_entropy(logits, target, reduction="none")
-        return losses, (logits.argmax(dim=1) == 0).float()
+            yield batch.to(device)
 
 
 def pretrain(
