@@ -76,6 +76,12 @@ def test_a_batch_that_is_not_whole_groups_is_refused():
         split.train()(images(7))
 
 
+@pytest.mark.parametrize("options", [{"momentum": None}, {"track_running_stats": False}])
+def test_running_statistics_without_a_momentum_are_refused(options: dict):
+    with pytest.raises(ValueError, match="move by a momentum"):
+        SplitBatchNorm2d(nn.BatchNorm2d(3, **options), 2)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "regnet_y_400mf"])
 def test_a_network_of_torchvision_is_converted_and_its_weights_fit_the_plain_one(name: str):
     torch.manual_seed(0)

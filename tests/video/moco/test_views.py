@@ -70,15 +70,9 @@ def test_colours_change_no_more_than_they_may(frame, part: str):
 def test_crops_are_drawn_as_torchvision_draws_them():
     augmentation = Augmentation()
     torch.manual_seed(0)
-    theirs = np.array(
-        [
-            v2.RandomResizedCrop.make_params(v2.RandomResizedCrop(24, (0.2, 1.0)), [torch.zeros(3, 90, 120)])[
-                key
-            ]
-            for _ in range(3000)
-            for key in ("top", "left", "height", "width")
-        ]
-    ).reshape(-1, 4)
+    transform, image = v2.RandomResizedCrop(24, (0.2, 1.0)), torch.zeros(3, 90, 120)
+    drawn = [transform.make_params([image]) for _ in range(3000)]
+    theirs = np.array([[one[key] for key in ("top", "left", "height", "width")] for one in drawn])
     generator = np.random.default_rng(0)
     ours = np.array([draw_crop(90, 120, augmentation, generator) for _ in range(3000)])
     for quantity in (lambda crops: crops, lambda crops: crops[:, 2] * crops[:, 3] / 10800):

@@ -22,8 +22,15 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
     num_batches_tracked: Tensor
 
     def __init__(self, norm: nn.BatchNorm2d, num_splits: int) -> None:
-        """Takes the place of `norm`, whose parameters and buffers become this one's."""
+        """Takes the place of `norm`, whose parameters and buffers become this one's.
+
+        Raises:
+            ValueError: its running statistics are a mean over all batches, or it has none.
+        """
+        if norm.momentum is None or not norm.track_running_stats:
+            raise ValueError("only a batch norm whose running statistics move by a momentum can be split")
         super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine)
+        self.pace = norm.momentum
         self.load_state_dict(norm.state_dict())
         self.num_splits = num_splits
 
@@ -37,7 +44,7 @@ class SplitBatchNorm2d(nn.BatchNorm2d):
         variances = [self.running_var.clone() for _ in groups]
         normalised = [
             nn.functional.batch_norm(
-                group, mean, variance, self.weight, self.bias, True, self.momentum or 0.0, self.eps
+                group, mean, variance, self.weight, self.bias, True, self.pace, self.eps
             )
             for group, mean, variance in zip(groups, means, variances, strict=True)
         ]
