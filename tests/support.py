@@ -1,10 +1,17 @@
-"""A Kedro project of a test's own."""
+"""A Kedro project of a test's own, and videos to run it on."""
 
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import av
+import numpy as np
+import polars as pl
+
+from prolepsis.video.manifest import video_sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,3 +59,61 @@ def copy_project(path: Path) -> Path:
     (path / "src").mkdir()
     (path / "src" / "prolepsis").symlink_to(ROOT / "src" / "prolepsis", target_is_directory=True)
     return path
+
+
+def write_video(path: Path, num_frames: int, seed: int) -> None:
+    """Coloured noise that drifts, at 12.5 frames a second."""
+    random = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = random.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25, 2))
+        stream.width = stream.height = 96
+        stream.pix_fmt = "yuv420p"
+        for i in range(num_frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(blocks, i, 1), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def manifest(rows: list[tuple[str, str, str, int]], folder: Path | None = None) -> pl.DataFrame:
+    """Rows of video, split, path and number of frames, as video ingestion writes them of a folder."""
+    return pl.DataFrame(
+        [
+            (
+                video,
+                split,
+                path,
+                video_sha256(folder / path) if folder else "0" * 64,
+                "mp4",
+                "h264",
+                96,
+                96,
+                0,
+                12.5,
+                12.5,
+                frames / 12.5,
+                frames,
+                frames // 2,
+                [],
+            )
+            for video, split, path, frames in rows
+        ],
+        schema={
+            "video": pl.String,
+            "split": pl.String,
+            "path": pl.String,
+            "sha256": pl.String,
+            "container": pl.String,
+            "codec": pl.String,
+            "width": pl.Int32,
+            "height": pl.Int32,
+            "rotation": pl.Int32,
+            "fps": pl.Float64,
+            "nominal_fps": pl.Float64,
+            "duration": pl.Float64,
+            "num_frames": pl.Int64,
+            "num_steps": pl.Int32,
+            "problems": pl.List(pl.String),
+        },
+        orient="row",
+    )

@@ -20,20 +20,20 @@ COMPOSITES = {
     "video": ("video_ingestion", "feature_extraction", "action_detection", "detection_evaluation"),
 }
 
-
-# Pipelines that make what others make, from other data: run by name in the place of those, never by default.
-ALTERNATIVES = ("precomputed_features",)
+# Run by name only: one makes what others make, from other data; the other trains for long what most take
+# ready-made.
+BY_NAME_ONLY = ("moco_pretraining", "precomputed_features")
 
 
 class LazyPipelines(Mapping[str, Pipeline]):
     """Every folder of `prolepsis.pipelines` by its name, composites of them, and all as `__default__`.
 
-    `__default__` is without the alternatives.
+    `__default__` is without those of `BY_NAME_ONLY`.
     """
 
     def __init__(self) -> None:
         self.leaves = tuple(sorted(module.name for module in pkgutil.iter_modules(pipelines.__path__)))
-        default = tuple(name for name in self.leaves if name not in ALTERNATIVES)
+        default = tuple(name for name in self.leaves if name not in BY_NAME_ONLY)
         self._parts = {name: (name,) for name in self.leaves} | COMPOSITES | {"__default__": default}
         self._created: dict[str, Pipeline] = {}
 

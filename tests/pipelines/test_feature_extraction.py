@@ -1,76 +1,15 @@
 """The pipeline from videos to a feature store, as a user runs it."""
 
-from fractions import Fraction
-from pathlib import Path
-
 import av
 import numpy as np
-import polars as pl
 import pytest
 from pydantic import ValidationError
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.pipelines.feature_extraction.nodes import check_rate
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
-from prolepsis.video.manifest import video_sha256
+from prolepsis.video.rates import check_rate
 
-
-def write_video(path: Path, num_frames: int, seed: int) -> None:
-    """Coloured noise that drifts, at 12.5 frames a second."""
-    random = np.random.default_rng(seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    blocks = random.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25, 2))
-        stream.width = stream.height = 96
-        stream.pix_fmt = "yuv420p"
-        for i in range(num_frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(blocks, i, 1), format="rgb24")))
-        container.mux(stream.encode())
-
-
-def manifest(rows: list[tuple[str, str, str, int]], folder: Path | None = None) -> pl.DataFrame:
-    """Rows of video, split, path and number of frames, as video ingestion writes them of a folder."""
-    return pl.DataFrame(
-        [
-            (
-                video,
-                split,
-                path,
-                video_sha256(folder / path) if folder else "0" * 64,
-                "mp4",
-                "h264",
-                96,
-                96,
-                0,
-                12.5,
-                12.5,
-                frames / 12.5,
-                frames,
-                frames // 2,
-                [],
-            )
-            for video, split, path, frames in rows
-        ],
-        schema={
-            "video": pl.String,
-            "split": pl.String,
-            "path": pl.String,
-            "sha256": pl.String,
-            "container": pl.String,
-            "codec": pl.String,
-            "width": pl.Int32,
-            "height": pl.Int32,
-            "rotation": pl.Int32,
-            "fps": pl.Float64,
-            "nominal_fps": pl.Float64,
-            "duration": pl.Float64,
-            "num_frames": pl.Int64,
-            "num_steps": pl.Int32,
-            "problems": pl.List(pl.String),
-        },
-        orient="row",
-    )
+from support import manifest, write_video
 
 
 def test_videos_become_a_store_with_a_row_per_step(project) -> None:

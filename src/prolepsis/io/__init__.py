@@ -10,6 +10,7 @@ _MODULES = {
     "FeatureStoreDataset": "features",
     "FileDataset": "folders",
     "FolderDataset": "folders",
+    "FrameImagesDataset": "frame_images",
     "HuggingFaceModelDataset": "hugging_face",
     "JSONDataset": "documents",
     "JSONFolderDataset": "documents",

@@ -7,9 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
-from prolepsis.video import labels
+from prolepsis.video.rates import check_rate
 
 
 def extract_features(
@@ -100,15 +99,3 @@ def measure_features(frame_features: Any, extraction_clock: Any) -> dict[str, An
         "stages_frames_per_second": extraction_clock.stage_rates,
         "limit": extraction_clock.limit,
     }
-
-
-def check_rate(video_manifest: pl.DataFrame, rate: float) -> None:
-    """Raises ProlepsisError when the manifest counted its steps at another rate."""
-    for video, duration, num_steps in video_manifest.select("video", "duration", "num_steps").iter_rows():
-        # One step of tolerance: a duration is a rounded number.
-        if abs(labels.num_steps(duration, rate) - num_steps) > 1:
-            raise ProlepsisError(
-                f"The manifest has {num_steps} steps for {duration:.2f} s, which is not {rate} a second.",
-                where=f"video_manifest: {video}",
-                remedy="Set feature_rate in globals.yml, for all pipelines, and ingest the videos again.",
-            )

@@ -84,6 +84,7 @@ class ImageEncoder(FrameEncoder):
     Args:
         network: [B, 3, S, S] to [B, D]; it is put in evaluation mode.
         mean, std: of the network's training images, for channels from 0 to 1.
+        network_size: S, if it is another than that at which frames are decoded; None for `input_size`.
     """
 
     def __init__(
@@ -95,11 +96,12 @@ class ImageEncoder(FrameEncoder):
         mean: Sequence[float],
         std: Sequence[float],
         weights_sha256: str,
+        network_size: int | None = None,
     ) -> None:
         super().__init__(dimension=dimension, input_size=input_size, weights_sha256=weights_sha256)
         self.network = network.eval().to(memory_format=torch.channels_last)
         self.network.requires_grad_(False)
-        self.normalise = Normalisation(input_size, mean, std)
+        self.normalise = Normalisation(network_size or input_size, mean, std)
 
     def forward(self, frames: Tensor) -> Tensor:
         features: Tensor = self.network(self.normalise(only_frame(frames)))

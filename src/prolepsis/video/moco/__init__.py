@@ -1,0 +1,1 @@
+"""Momentum contrast: an image encoder from one's own frames, without labels."""
