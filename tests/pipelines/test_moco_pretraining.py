@@ -26,7 +26,7 @@ def fill(project) -> None:
             acting = step % 6 // 2
             one_hot = [int(acting == column) for column in range(3)]
             labels.append((video, split, step, (step + 0.5) / 6.25, one_hot, step == 0, "centre"))
-    project.save("video_manifest", manifest(rows))
+    project.save("video_manifest", manifest(rows, project.path / "data/test/01_raw/videos"))
     schema = {
         "video": pl.String,
         "split": pl.String,

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint, read_json, write_json
 from prolepsis.training.progress import Bar, progress
-from prolepsis.video.encoders.clips import clips_at
+from prolepsis.video import media
 from prolepsis.video.labels import step_times
 
 _FORMAT = 1
@@ -204,11 +204,11 @@ def _write_video(
     place: NDArray[np.uint8], video: FilmedVideo, stream: FrameImageStream, bar: Bar
 ) -> tuple[int, int, float]:
     """Writes a video's frames; returns the smallest, the largest and the mean value of its pixels."""
-    centres = step_times(video.num_steps, stream.rate)
+    centres = step_times(video.num_steps, stream.rate).tolist()
     size = (stream.size, stream.size)
     smallest, largest, total = 255, 0, 0
-    clips = clips_at(video.path, centres, (0.0,), size, video.image_folder_rate)
-    for step, (picture,) in enumerate(clips):
+    pictures = media.frames_at(video.path, centres, size, video.image_folder_rate)
+    for step, picture in enumerate(pictures):
         place[step] = picture
         smallest, largest = min(smallest, int(picture.min())), max(largest, int(picture.max()))
         total += int(picture.sum(dtype=np.int64))

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.pipelines.feature_extraction.params import FeatureExtractionParams
 from prolepsis.video.rates import check_rate
 
