@@ -23,6 +23,7 @@ from prolepsis.pipelines.video_ingestion.nodes import (
 )
 from prolepsis.pipelines.video_ingestion.params import VideoIngestionParams
 from prolepsis.video.manifest import choose_split
+from prolepsis.video.precomputed import Description, split_sessions
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
@@ -41,6 +42,8 @@ def parameters(**changes: Any) -> VideoIngestionParams:
         "max_bad_share": 0.4,
         "image_folder_rate": 10.0,
         "split_shares": SHARES,
+        "val_share": 0.15,
+        "seed": 1,
     }
     return VideoIngestionParams.model_validate(values | changes)
 
@@ -253,6 +256,11 @@ def test_a_file_without_one_action_is_an_error(raw_videos: Path, tmp_path: Path)
         {"image_folder_rate": 0},
         {"split_shares": {"train": 0.7, "val": 0.7, "test": 0.0}},
         {"frames": 3},
+        {"val_share": 0},
+        {"classes": ["wave", "unclear"], "ignored_classes": ["unclear"]},
+        {"classes": ["wave", "wave"]},
+        {"classes": ["background", "wave"]},
+        {"ignored_classes": ["background"]},
     ],
 )
 def test_wrong_parameters_are_refused(wrong: dict[str, Any]) -> None:
@@ -319,3 +327,89 @@ def test_the_demo_node_yields_videos_as_they_are_done() -> None:
     assert name == "train/train_000.mp4"
     assert content[4:8] == b"ftyp"
     videos.close()
+
+
+def test_an_ignored_class_that_never_occurs_stops_the_run_or_is_told(
+    raw_videos: Path, raw_annotations: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    slip = parameters(ignored_classes=["uncler"])
+    with pytest.raises(ProlepsisError, match="ignored class 'uncler'; did you mean 'unclear'") as caught:
+        read_annotations(raw_annotations, manifest, set_aside, slip)
+    assert caught.value.where == raw_annotations
+    # Where the classes are given, as for a public data set, nothing can be learnt by a slip.
+    given_classes = parameters(classes=["pour", "stir"], ignored_classes=["unclear", "Ambiguous"])
+    _, names = read_annotations(raw_annotations, manifest, set_aside, given_classes)
+    assert names == ["background", "pour", "stir"]
+    assert "no annotation has the ignored class Ambiguous" in caplog.text
+
+
+def test_given_classes_without_one_action_are_an_error_that_counts_what_is_left_out(
+    raw_videos: Path, tmp_path: Path
+) -> None:
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    path = tmp_path / "elsewhere.csv"
+    path.write_text("video,start,end,label\nfar,0,1,stir\n")
+    params = parameters(classes=["stir"], unknown_videos="leave_out")
+    with pytest.raises(ProlepsisError, match="Not one action is annotated. Of 1 annotations, 1 are left out"):
+        read_annotations(path, manifest, set_aside, params)
+
+
+def test_actions_too_short_to_label_a_step_are_told_and_counted(
+    raw_videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    path = tmp_path / "short.csv"
+    path.write_text(
+        "video,start,end,label\n"
+        "market,0.0,1.0,stir\n"
+        "market,1.02,1.08,blink\n"  # the centres are at 0.9 and 1.1 s
+        "market,1.12,1.18,unclear\n"
+    )
+    params = parameters(ignored_classes=["unclear"])
+    instances, names = read_annotations(path, manifest, set_aside, params)
+    assert instances.select("label", "num_steps").rows() == [("stir", 5), ("blink", 0), ("unclear", 0)]
+    assert "1 of 3 actions label no step at 5 steps a second by the rule 'centre'" in caplog.text
+    assert "blink at 1.02 s of market" in caplog.text
+    labels = rasterise_labels(manifest, instances, names, params)
+    assert measure_videos(manifest, set_aside, instances, labels, names)["actions_without_step"] == 1
+
+
+def test_annotations_of_another_rate_than_was_said_are_noticed(
+    raw_videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest, set_aside = build_video_manifest(raw_videos, parameters())
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "market.txt").write_text("SIL\n" * 20 + "stir\n" * 5)
+    for rate, noticed in ((12.5, False), (25.0, True)):
+        caplog.clear()
+        params = parameters(annotations={"plugin": "per_frame_text", "config": {"frames_per_second": rate}})
+        read_annotations(folder, manifest, set_aside, params)
+        assert ("market lasts 2.00 s, and is annotated for 1.00 s" in caplog.text) == noticed
+
+
+def test_a_share_of_train_is_val_where_there_is_no_folder_val(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    names = [f"clip.{number}" for number in range(10)]
+    for name in names:
+        write_video(folder / "train" / f"{name}.mp4", seconds=1)
+    write_video(folder / "test" / "late.mp4", seconds=1)
+    params = parameters(val_share=0.2, seed=7)
+    manifest, _ = build_video_manifest(folder, params)
+    splits = dict(manifest.select("video", "split").iter_rows())
+    # The videos that the features of others would have in val.
+    assert splits == split_sessions(Description((), tuple(names), ("late",)), 0.2, 7)
+    assert list(splits.values()).count("val") == 2
+    write_video(folder / "val" / "given.mp4", seconds=1)
+    manifest, _ = build_video_manifest(folder, params)
+    assert manifest.filter(split="val")["video"].to_list() == ["given"]
+
+
+def test_names_with_points_are_ids_of_their_own(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    write_video(folder / "train" / "clip.mp4", seconds=1)
+    write_video(folder / "train" / "clip.2.mp4", seconds=1)
+    write_images(folder / "test" / "walk.v2", [*range(1, 21)])
+    manifest, _ = build_video_manifest(folder, parameters())
+    assert sorted(manifest["video"]) == ["clip", "clip.2", "walk.v2"]

@@ -270,7 +270,7 @@ def _videos() -> dict[str, Any]:
         "video_manifest": pl.DataFrame(manifest),
         "action_instances": pl.DataFrame(instances, schema=columns, orient="row"),
         "set_aside_videos": pl.DataFrame(schema={"path": pl.String, "reason": pl.String}),
-        "video_metrics": {"set_aside": 0, "classes": len(CLASSES) - 1},
+        "video_metrics": {"set_aside": 0, "classes": len(CLASSES) - 1, "actions_without_step": 0},
         "feature_metrics": {
             "encoder": "efficientnet_lite0",
             "videos": count,

@@ -221,6 +221,14 @@ def test_videos_that_are_odd_are_listed_with_what_is_odd(run: SimpleNamespace) -
     ]
 
 
+def test_actions_that_label_no_step_are_counted(run: SimpleNamespace) -> None:
+    metrics = run.video_metrics | {"actions_without_step": 3}
+    section = frames.describe_videos(
+        run.video_manifest, run.set_aside_videos, run.action_instances, run.class_names, metrics
+    )
+    assert "3 actions are too short to label a step" in texts(section)
+
+
 def test_detectors_are_compared_with_one_frame_alone(by_name: dict[str, Section]) -> None:
     (chart,) = blocks(by_name["detectors"], BarChart)
     assert [bar.text for bar in chart.bars] == [

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prolepsis.video.labels import IGNORED, RULES, ActionInstance, num_steps, rasterise, segments, step_times
+from prolepsis.video.labels import (
+    IGNORED,
+    RULES,
+    ActionInstance,
+    num_labelled_steps,
+    num_steps,
+    rasterise,
+    segments,
+    step_times,
+)
 
 RATE = 6.25
 STEPS = 60
@@ -227,3 +236,18 @@ def test_how_far_each_rule_is_from_the_labels_that_oadtr_published(
     assert among_ours <= num_among / num_steps_seen < among_ours + 0.0002
     # Steps with two labels, of which one is kept there, and steps at a border: there is no third kind.
     assert num_far == 0
+
+
+@given(times, times, st.sampled_from(sorted(RULES)))
+def test_the_steps_an_action_labels_are_counted_as_they_are_labelled(a: float, b: float, rule: str) -> None:
+    start, end = min(a, b), max(a, b)
+    labels = rasterise(
+        [ActionInstance(start, end, 1)],
+        steps=STEPS,
+        rate=RATE,
+        num_classes=2,
+        frames_per_second=25.0,
+        rule=rule,
+    ).labels
+    counted = num_labelled_steps(start, end, steps=STEPS, rate=RATE, frames_per_second=25.0, rule=rule)
+    assert counted == labels[:, 1].sum()

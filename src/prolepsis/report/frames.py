@@ -62,6 +62,12 @@ def describe_videos(
         blocks.append(f.table(set_aside_videos, "Videos that could not be used were set aside:"))
     else:
         blocks.append(Text("Every video could be used."))
+    if lost := video_metrics["actions_without_step"]:
+        blocks.append(
+            Text(
+                f"{f.number(lost)} actions are too short to label a step: they are neither learnt nor scored."
+            )
+        )
     odd = video_manifest.select("video", "problems").explode("problems").drop_nulls("problems")
     if len(odd):
         blocks.append(f.table(odd, "Videos that are odd, but were used:"))

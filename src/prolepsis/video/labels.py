@@ -78,6 +78,16 @@ RULES: dict[str, Rule] = {"centre": _centre, "inclusive": _inclusive, "chunk": _
 """
 
 
+def num_labelled_steps(
+    start: float, end: float, *, steps: int, rate: float, frames_per_second: float, rule: str = "centre"
+) -> int:
+    """How many steps an action labels; none where it is shorter than a step and no centre is in it.
+
+    The arguments are those of `rasterise`.
+    """
+    return len(range(steps)[RULES[rule](start, end, rate, steps, frames_per_second)])
+
+
 def rasterise(
     instances: Iterable[ActionInstance],
     *,

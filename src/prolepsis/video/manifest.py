@@ -19,6 +19,7 @@ from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.image_folders import IMAGE_SUFFIXES, numbered_images
 from prolepsis.video.labels import num_steps
 from prolepsis.video.media import SUFFIXES, VideoInfo, check_inside, find_videos, probe
+from prolepsis.video.precomputed import Description, split_sessions
 
 _logger = logging.getLogger(__name__)
 
@@ -47,6 +48,8 @@ def build_manifest(
     *,
     rate: float,
     split_shares: Mapping[str, float],
+    val_share: float,
+    seed: int,
     max_bad_share: float,
     image_folder_rate: float,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -55,7 +58,9 @@ def build_manifest(
     A folder of numbered images is a video of `image_folder_rate` frames per second.
 
     A first folder named train, val or test decides a video's split; for others a hash of the id does, so that
-    a video keeps its split when others come or go.
+    a video keeps its split when others come or go. Where there is a folder train and none called val, as in
+    data sets that publish two splits, `val_share` of train becomes val, drawn by `seed` and the id: the same
+    videos that `precomputed_features` draws.
 
     Returns:
         the manifest, a row for each readable video, sorted by path; and those set aside: path, reason.
@@ -88,6 +93,8 @@ def build_manifest(
                 rows.append(_row(path, *result, rate, split_shares))
     _check_bad_share(set_aside, len(files), max_bad_share, folder)
     manifest = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
+    if not any(_folder_split(path) == "val" for path in paths):
+        manifest = _draw_validation(manifest, val_share, seed)
     for split in SPLITS:
         if split not in manifest["split"]:
             _logger.warning("there is no readable video in the split %r", split)
@@ -96,14 +103,38 @@ def build_manifest(
 
 def choose_split(path: str, shares: Mapping[str, float]) -> str:
     """The split of a video by its path: its first folder's, or by chance, the same for the same id."""
-    first = PurePosixPath(path).parts[0]
-    if first in SPLITS and len(PurePosixPath(path).parts) > 1:
-        return first
+    if (split := _folder_split(path)) is not None:
+        return split
     digest = hashlib.sha256(video_id(path).encode()).digest()
     chance = int.from_bytes(digest[:8], "big") / 2**64
     if chance < shares["train"]:
         return "train"
     return "val" if chance < shares["train"] + shares["val"] else "test"
+
+
+def _folder_split(path: str) -> str | None:
+    parts = PurePosixPath(path).parts
+    return parts[0] if len(parts) > 1 and parts[0] in SPLITS else None
+
+
+def _draw_validation(manifest: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
+    """The manifest with a share of the folder train as val; a single video is left to train on."""
+    train = [
+        video
+        for path, video in manifest.select("path", "video").iter_rows()
+        if _folder_split(path) == "train"
+    ]
+    if len(train) < 2:
+        return manifest
+    drawn = split_sessions(Description((), train=tuple(train), test=()), share, seed)
+    _logger.info(
+        "There is no folder val: %d of the %d videos in train are it (video_ingestion.val_share)",
+        sum(split == "val" for split in drawn.values()),
+        len(drawn),
+    )
+    return manifest.with_columns(
+        split=pl.col("video").replace_strict(drawn, default=pl.col("split"), return_dtype=pl.String)
+    )
 
 
 def _examine(

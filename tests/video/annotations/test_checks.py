@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.video.annotations import Annotation, Checked, Leniency, check_annotations, video_id
+from prolepsis.video.annotations import (
+    Annotation,
+    Checked,
+    Leniency,
+    check_annotations,
+    differing_durations,
+    video_id,
+)
 
 FILE = Path("annotations.csv")
 STRICT = Leniency()
@@ -28,6 +35,10 @@ def check(*annotations: Annotation, classes: list[str] | None = None, leniency: 
         ("train/a.mp4", "a"),
         ("val/day 1/a.b.mkv", "day 1/a.b"),
         ("a.mp4", "a"),
+        ("a.MP4", "a"),
+        ("train/clip.2.mp4", "clip.2"),
+        ("clip.2", "clip.2"),
+        ("test/walk.v2", "walk.v2"),
         ("train.mp4", "train"),
         ("kitchen/test/a.mp4", "kitchen/test/a"),
     ],
@@ -158,3 +169,24 @@ def test_actions_may_touch_and_those_of_two_classes_or_videos_overlap() -> None:
         Annotation("market/early", 2, 5, "run", "line 5"),
     )
     assert len(checked.annotations) == 4
+
+
+def test_a_number_behind_a_point_is_part_of_a_name_and_names_no_other_video() -> None:
+    with pytest.raises(ProlepsisError, match=r"no video 'clip\.3'; did you mean 'clip\.2'"):
+        check_annotations(
+            [Annotation("clip.3", 0.1, 1.0, "wave", "line 2")],
+            durations={"clip": 9.0, "clip.2": 9.0},
+            set_aside=(),
+            tolerance=0.1,
+            classes=None,
+            where=FILE,
+        )
+
+
+def test_lengths_that_differ_by_more_than_a_step_and_a_hundredth_are_told() -> None:
+    stated = {"train/a.mp4": 10.2, "b": 10.3, "long": 1005.0, "longer": 1020.0, "unknown": 3.0}
+    durations = {"a": 10.0, "b": 10.0, "long": 1000.0, "longer": 1000.0}
+    assert differing_durations(stated, durations, tolerance=0.25) == [
+        "b lasts 10.00 s, and is annotated for 10.30 s",
+        "longer lasts 1000.00 s, and is annotated for 1020.00 s",
+    ]

@@ -35,6 +35,18 @@ def test_a_csv_may_have_other_columns_separators_and_a_byte_order_mark(tmp_path:
         ("video,begin,end,label\n", "no column start; the columns are: video, begin", "line 1"),
         ("video,start,end,label\nharbour,0,1,jump\nharbour,soon,1,jump\n", "start 'soon' is not a", "line 3"),
         ("video,start,end,label\nharbour,0\n", "end '' is not a number", "line 2"),
+        ("video,start,end,label\nharbour,1_0e-1,2,jump\n", "start '1_0e-1' is not a number", "line 2"),
+        (
+            "video,start,end,label\n\na,0.1,1,pick up, put down\n",
+            "has 5 cells, and the header has 4",
+            "line 3",
+        ),
+        ("video;start;end;label\na;0;1;jump\n", "separates them seems to be ';', not ','", "line 1"),
+        (
+            'video,start,end,label\na,0,1,jump\n"b,0,1,jump\nc,0,1,jump\n',
+            "row that begins here is no CSV: unexpected end of data",
+            "line 3",
+        ),
         (b"video,start,end,label\nharbour,0,1,\xff\n", "not a CSV in UTF-8", "a.csv"),
     ],
 )
@@ -45,3 +57,18 @@ def test_a_broken_csv_is_refused_with_its_place(
         read_csv(tmp_path / "a.csv", text)
     assert where in str(caught.value.where)
     assert caught.value.remedy
+
+
+def test_a_comma_in_a_label_is_read_where_it_is_quoted(tmp_path: Path) -> None:
+    text = 'video,start,end,label\na,0.1,1,"pick up, put down"\n'
+    assert [one.label for one in read_csv(tmp_path / "a.csv", text)] == ["pick up, put down"]
+
+
+def test_a_folder_or_nothing_is_refused_since_one_file_is_read(tmp_path: Path) -> None:
+    reader = CsvReader(CsvReader.Config())
+    with pytest.raises(ProlepsisError, match="a folder, and this reader takes one file") as caught:
+        reader.read(tmp_path)
+    assert caught.value.where == tmp_path
+    assert caught.value.remedy
+    with pytest.raises(ProlepsisError, match="are not there"):
+        reader.read(tmp_path / "absent.csv")

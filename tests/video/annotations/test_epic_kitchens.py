@@ -54,6 +54,7 @@ def test_classes_have_their_names_with_them(folder: Path) -> None:
     ("row", "message"),
     [
         ("n,p,v,1:2,00:00:02,x,x,3,x,8\n", "'1:2' is not a time"),
+        ("n,p,v,00:00:01,00:00:75,x,x,3,x,8\n", "'00:00:75' is not a time"),
         ("n,p,v,00:00:01,00:00:02,x,x,99,x,8\n", "no verb class '99'"),
     ],
 )
@@ -72,3 +73,11 @@ def test_timestamps_without_classes_are_not_enough(tmp_path: Path) -> None:
     )
     with pytest.raises(ProlepsisError, match="no column verb_class, noun_class"):
         read(tmp_path, "action")
+
+
+def test_names_of_verbs_alone_do_not_make_names_of_actions(folder: Path) -> None:
+    (folder / "EPIC_100_verb_classes.csv").write_text("id,key\n0,take\n3,open\n")
+    assert [one.label for one in read(folder, "verb")] == ["open", "take"]
+    with pytest.raises(ProlepsisError, match="none of the nouns") as caught:
+        read(folder, "action")
+    assert "EPIC_100_noun_classes.csv" in str(caught.value.remedy)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.video.annotations import Annotation
 from prolepsis.video.annotations.per_frame_text import PerFrameTextReader
 from prolepsis.video.labels import ActionInstance, rasterise
@@ -53,3 +54,16 @@ def test_the_actions_give_every_frame_its_label_back(
     expected = [0 if label == "SIL" else ord(label) - 96 for label in labels]
     np.testing.assert_array_equal(found.argmax(axis=1), expected)
     np.testing.assert_array_equal(found.sum(axis=1), 1)
+
+
+def test_an_empty_line_between_frames_is_refused_with_its_number(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("SIL\nSIL\n\npour\n\n")
+    with pytest.raises(ProlepsisError, match="This line is empty") as caught:
+        reader().read(tmp_path)
+    assert str(caught.value.where).endswith("a.txt, line 3")
+
+
+def test_the_lines_say_how_long_each_video_is(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("SIL\n" * 30 + "\n")
+    (tmp_path / "b.2.txt").write_text("pour\n" * 45)
+    assert reader().durations(tmp_path) == {"a": 2.0, "b.2": 3.0}

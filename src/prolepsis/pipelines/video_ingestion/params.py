@@ -1,10 +1,12 @@
 """What a user may say about the ingestion of videos."""
 
+from collections import Counter
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from prolepsis.plugins import PluginChoice
+from prolepsis.video.labels import BACKGROUND
 
 
 class AnnotationReaderChoice(PluginChoice):
@@ -43,6 +45,9 @@ class VideoIngestionParams(BaseModel):
         overlaps_of_one_class: whether actions of one class may overlap in a video.
         max_bad_share: the share of videos that may be unreadable before the run stops.
         image_folder_rate: frames per second of the videos that are folders of numbered images.
+        split_shares: of the videos in no folder train, val or test.
+        val_share: of the videos in the folder train, that becomes val where there is no folder val.
+        seed: of that draw.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,3 +64,16 @@ class VideoIngestionParams(BaseModel):
     max_bad_share: float = Field(ge=0.0, le=1.0)
     image_folder_rate: PositiveFloat
     split_shares: SplitShares
+    val_share: float = Field(gt=0.0, lt=1.0)
+    seed: int
+
+    @model_validator(mode="after")
+    def _check_classes(self) -> "VideoIngestionParams":
+        named = Counter([*(self.classes or ()), *self.ignored_classes])
+        if BACKGROUND in named:
+            raise ValueError(f"{BACKGROUND!r} is no class to name: it is what no annotation covers")
+        if twice := sorted(name for name, times in named.items() if times > 1):
+            raise ValueError(
+                f"a class stands once, in classes or in ignored_classes: remove {', '.join(twice)} from one"
+            )
+        return self

@@ -1,13 +1,14 @@
 """ActivityNet's JSON, in which THUMOS'14 is also passed on."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.video.annotations.base import Annotation
+from prolepsis.video.annotations.base import Annotation, one_file
 
 
 class ActivityNetReader:
@@ -30,9 +31,14 @@ class ActivityNetReader:
 
     def read(self, path: Path) -> list[Annotation]:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            # As floats, so that true is no number and one of 400 digits is infinite, which the checks refuse.
+            content = json.loads(
+                one_file(path).read_text(encoding="utf-8-sig"),
+                parse_int=float,
+                object_pairs_hook=_without_doubles,
+            )
         except ValueError as error:
-            raise _wrong_json(f"is not JSON: {error}", path) from error
+            raise _wrong_json(f"is not JSON as it should be: {error}", path) from error
         database = content.get("database") if isinstance(content, dict) else None
         if not isinstance(database, dict):
             raise _wrong_json('has no object "database"', path)
@@ -48,11 +54,18 @@ class ActivityNetReader:
     def _annotation(self, video: str, number: int, item: Any, path: Path) -> Annotation:
         place = f"database.{video}.annotations[{number}]"
         match item:
-            case {"segment": [int() | float() as start, int() | float() as end], "label": str() as label}:
-                return Annotation(
-                    self._config.video_prefix + video, float(start), float(end), label.strip(), place
-                )
+            case {"segment": [float() as start, float() as end], "label": str() as label}:
+                return Annotation(self._config.video_prefix + video, start, end, label.strip(), place)
         raise _wrong_json(f'has no "segment": [start, end] with a "label" at {place}', path)
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the JSON; of two values under one key, Python would keep the last without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise ValueError(f"an object has {twice!r} twice")
+    return found
 
 
 def _wrong_json(problem: str, path: Path) -> ProlepsisError:

@@ -2,15 +2,16 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.video.annotations.base import Annotation, video_id
 from prolepsis.video.labels import BACKGROUND
 
 _MOST_SHOWN = 5
+_SAME_LENGTH = 0.01  # what frame rates and the last frame's end are rounded by
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def check_annotations(
     first_place: dict[tuple[str, float, float, str], str] = {}
     left_out = 0
     for given in annotations:
-        annotation = _with_known_video(given, durations, aside)
+        annotation = replace(given, video=_known_name(given.video, durations, aside))
         known = annotation.video in durations
         if annotation.video in aside or (not known and leniency.leave_out_unknown_videos):
             left_out += 1
@@ -115,18 +116,32 @@ def check_annotations(
     return Checked(kept, left_out)
 
 
-def _with_known_video(annotation: Annotation, durations: Mapping[str, float], aside: set[str]) -> Annotation:
-    """The annotation under its video's id, also where the file names the video by its path."""
-    if annotation.video in durations or annotation.video in aside or not _has_name(annotation):
-        return annotation
-    named = video_id(annotation.video)
-    if named not in durations and named not in aside:
-        return annotation
-    return Annotation(named, annotation.start, annotation.end, annotation.label, annotation.place)
+def differing_durations(
+    stated: Mapping[str, float], durations: Mapping[str, float], *, tolerance: float
+) -> list[str]:
+    """The videos whose length is not what the annotations say, with both lengths.
+
+    Args:
+        stated: seconds, as the annotations have them, of each video by its id or its path.
+        durations: seconds, of every known video.
+        tolerance: seconds that are no difference; nor is a hundredth of the length.
+    """
+    differing = []
+    for given, seconds in stated.items():
+        video = _known_name(given, durations, ())
+        if video in durations and abs(seconds - durations[video]) > max(
+            tolerance, _SAME_LENGTH * durations[video]
+        ):
+            differing.append(f"{video} lasts {durations[video]:.2f} s, and is annotated for {seconds:.2f} s")
+    return differing
 
 
-def _has_name(annotation: Annotation) -> bool:
-    return bool(PurePosixPath(annotation.video).name)
+def _known_name(video: str, durations: Mapping[str, float], aside: Container[str]) -> str:
+    """The video's id, also where the file names the video by its path; what is unknown stays as it is."""
+    if video in durations or video in aside:
+        return video
+    named = video_id(video)
+    return named if named in durations or named in aside else video
 
 
 def _label_problems(annotation: Annotation, classes: Sequence[str] | None) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from prolepsis.video.annotations.base import Annotation, read_table, seconds
+from prolepsis.video.annotations.base import Annotation, one_file, read_table, seconds
 
 
 class CsvReader:
@@ -35,10 +35,10 @@ class CsvReader:
     def read(self, path: Path) -> list[Annotation]:
         config = self._config
         rows = read_table(
-            path,
+            one_file(path),
             [config.video, config.start, config.end, config.label],
             delimiter=config.delimiter,
-            remedy="Name the columns in the first line, or give their names: "
+            remedy="Name the columns in the first line, or give their names and the delimiter: "
             "video_ingestion.annotations.config.",
         )
         return [

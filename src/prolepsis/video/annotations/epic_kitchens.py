@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from prolepsis.errors import ProlepsisError
 from prolepsis.video.annotations.base import Annotation, files_of, read_table
 
-_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_TIME = re.compile(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)", re.ASCII)
 _REMEDY = "Take the files as they are published, such as EPIC_100_train.csv."
 
 
@@ -34,6 +34,7 @@ class EpicKitchensReader:
     def read(self, path: Path) -> list[Annotation]:
         parts = ["verb", "noun"] if self._config.label == "action" else [self._config.label]
         names = {part: _class_names(path, part) for part in parts}
+        _check_complete(names, path)
         annotations = []
         for file in files_of(path, "*.csv"):
             if not file.stem.endswith("_classes"):
@@ -57,6 +58,18 @@ def _class_names(path: Path, part: str) -> dict[str, str]:
     return {
         row["id"]: row["key"] for file in files for _, row in read_table(file, ["id", "key"], remedy=_REMEDY)
     }
+
+
+def _check_complete(names: dict[str, dict[str, str]], path: Path) -> None:
+    """Refuses names of verbs with numbers of nouns: "take 2"."""
+    absent = [part for part, known in names.items() if not known]
+    if absent and len(absent) < len(names):
+        raise ProlepsisError(
+            f"There are names of classes, but none of the {absent[0]}s.",
+            where=path,
+            remedy=f"Put EPIC_100_{absent[0]}_classes.csv there too, or remove the other file of classes: "
+            "then classes have their numbers.",
+        )
 
 
 def _name(number: str, names: dict[str, str], part: str, where: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.video.annotations.base import Annotation, files_of, read_lines
 
 
@@ -26,21 +27,42 @@ class PerFrameTextReader:
         self._config = config
 
     def read(self, path: Path) -> list[Annotation]:
-        folder = path if path.is_dir() else path.parent
         return [
             annotation
-            for file in files_of(path, "*.txt")
-            for annotation in self._read_file(file, file.relative_to(folder).with_suffix("").as_posix())
+            for video, file in self._files(path).items()
+            for annotation in self._read_file(file, video)
         ]
+
+    def durations(self, path: Path) -> dict[str, float]:
+        """The seconds that the lines of each video's file make up."""
+        rate = self._config.frames_per_second
+        return {video: len(_frame_labels(file)) / rate for video, file in self._files(path).items()}
+
+    def _files(self, path: Path) -> dict[str, Path]:
+        folder = path if path.is_dir() else path.parent
+        return {file.relative_to(folder).with_suffix("").as_posix(): file for file in files_of(path, "*.txt")}
 
     def _read_file(self, file: Path, video: str) -> list[Annotation]:
         rate = self._config.frames_per_second
-        labels = [label.strip() for _, label in read_lines(file)]
         annotations = []
-        for label, run in groupby(enumerate(labels), key=itemgetter(1)):
+        for label, run in groupby(enumerate(_frame_labels(file)), key=itemgetter(1)):
             frames = [number for number, _ in run]
             if label not in self._config.background_labels:
                 first, last = frames[0], frames[-1]
                 place = f"{file.name}, lines {first + 1} to {last + 1}"
                 annotations.append(Annotation(video, first / rate, (last + 1) / rate, label, place))
         return annotations
+
+
+def _frame_labels(file: Path) -> list[str]:
+    """The label of each frame; empty lines are borne at the end only, since elsewhere a line is a frame."""
+    labels: list[str] = []
+    for number, line in read_lines(file):
+        if number != len(labels) + 1:
+            raise ProlepsisError(
+                "This line is empty, and each line is a frame.",
+                where=f"{file}, line {len(labels) + 1}",
+                remedy="Write the frame's label there, or remove the line if it stands for no frame.",
+            )
+        labels.append(line.strip())
+    return labels
