@@ -433,6 +433,58 @@ def test_what_is_no_whole_video_is_refused_with_the_reason(tmp_path: Path, make,
     assert caught.value.where == path
 
 
+def write_with_sound(path: Path, *, seconds: int, seconds_of_sound: int) -> Path:
+    """Noise to see at 25 frames a second, and silence to hear, interleaved."""
+    pictures = noise(25 * seconds)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        sound = container.add_stream("libopus", rate=48000, layout="mono")
+        for second in range(max(seconds, seconds_of_sound)):
+            for picture in pictures[25 * second : 25 * (second + 1)]:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            if second < seconds_of_sound:
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 48000), dtype=np.int16), "s16", "mono")
+                silence.sample_rate, silence.pts = 48000, 48000 * second
+                container.mux(sound.encode(silence))
+        container.mux(video.encode())
+        container.mux(sound.encode())
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_half_a_recording_with_sound_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = write_with_sound(tmp_path / f"whole.{suffix}", seconds=8, seconds_of_sound=8)
+    assert probe(path).duration == pytest.approx(8.0, abs=0.05)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnreadableVideoError, match=r"cut off: of the 8\.\d\d s it promises, [34]\.\d\d s"):
+        probe(path)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4"])
+def test_sound_may_go_on_after_the_picture(tmp_path: Path, suffix: str) -> None:
+    path = write_with_sound(tmp_path / f"long.{suffix}", seconds=3, seconds_of_sound=8)
+    assert probe(path).duration == pytest.approx(3.0, abs=0.05)
+
+
+def test_recordings_put_one_after_another_are_refused(tmp_path: Path) -> None:
+    parts = [write_video(tmp_path / f"{number}.ts", greys(25)).read_bytes() for number in range(2)]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(UnreadableVideoError, match=r"timestamps go back at 0\.96 s, by 0\.96 s"):
+        probe(path)
+    with pytest.raises(UnreadableVideoError, match="go back"):
+        list(frames_at(path, [1.5]))
+
+
+def test_a_long_pause_is_named_and_an_impossible_one_refused(tmp_path: Path) -> None:
+    pause = write_video(tmp_path / "pause.mkv", greys(3), ticks=[0, 40, 100_040])
+    assert "one frame stays on show for 100 s" in probe(pause).problems
+    leap = write_video(tmp_path / "leap.mkv", greys(3), ticks=[0, 40, 50_000_040])
+    with pytest.raises(UnreadableVideoError, match=r"leap at 0\.04 s, by 50000 s"):
+        probe(leap)
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableVideoError, match="no such file"):
         probe(tmp_path / "absent.mp4")
