@@ -1,4 +1,5 @@
 import bisect
+import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,6 +17,7 @@ from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.media import (
     SUFFIXES,
     check_inside,
+    find_passed_over,
     find_videos,
     frames_at,
     probe,
@@ -65,16 +67,16 @@ def noise(count: int) -> list[np.ndarray]:
 
 # Encoder: the codec's name, and the files that can hold it.
 CODECS = {
-    "libx264": ("h264", "mp4 m4v mkv avi mov ts mts mpg flv 3gp wmv"),
+    "libx264": ("h264", "mp4 m4v mkv avi mov ts mts m2ts mpg flv 3gp wmv"),
     "libx265": ("hevc", "mp4 mkv mov ts"),
     "mpeg4": ("mpeg4", "mp4 m4v mkv avi mov ts 3gp"),
     "libvpx-vp9": ("vp9", "mp4 mkv avi webm"),
     "libvpx": ("vp8", "mkv webm ogv"),
     "libsvtav1": ("av1", "mp4 mkv avi webm"),
     "mjpeg": ("mjpeg", "mp4 mkv avi mov"),
-    "mpeg2video": ("mpeg2video", "mpg ts mkv avi"),
+    "mpeg2video": ("mpeg2video", "mpg vob ts mkv avi"),
     "mpeg1video": ("mpeg1video", "mpg mpeg avi"),
-    "wmv2": ("wmv2", "wmv"),
+    "wmv2": ("wmv2", "wmv asf"),
     "flv1": ("flv1", "flv"),
 }
 CONTAINERS = {
@@ -82,6 +84,8 @@ CONTAINERS = {
     "mkv": "matroska",
     "ts": "mpegts",
     "mts": "mpegts",
+    "m2ts": "mpegts",
+    "vob": "mpeg",
     "mpg": "mpeg",
     "mpeg": "mpeg",
     "wmv": "asf",
@@ -504,7 +508,9 @@ def test_videos_are_found_by_suffix_in_all_folders(folder: Path) -> None:
         (folder / name).touch()
     (folder / ".cache").mkdir()
     (folder / ".cache" / "c.mp4").touch()
-    assert find_videos(folder) == [folder / "b.mp4", folder / "train" / "a.MKV"]
+    videos = [folder / "b.mp4", folder / "train" / "a.MKV"]
+    assert find_videos(folder) == videos
+    assert find_passed_over(folder, videos) == [folder / "train" / "notes.txt"]
 
 
 def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -515,6 +521,18 @@ def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) 
     check_inside(folder / "stays.mp4", folder)
     with pytest.raises(UnreadableVideoError, match="outside the folder"):
         check_inside(folder / "leaves.mp4", folder)
+
+
+def test_links_in_a_circle_and_to_nothing_and_what_is_no_file_are_refused(folder: Path) -> None:
+    (folder / "circle.mp4").symlink_to(folder / "round.mp4")
+    (folder / "round.mp4").symlink_to(folder / "circle.mp4")
+    with pytest.raises(UnreadableVideoError, match="leads in a circle"):
+        check_inside(folder / "circle.mp4", folder)
+    (folder / "broken.mp4").symlink_to(folder / "nothing.mp4")
+    os.mkfifo(folder / "pipe.mp4")
+    for name, reason in [("broken", "symbolic link to nothing"), ("pipe", "a pipe, a socket or a device")]:
+        with pytest.raises(UnreadableVideoError, match=reason):
+            probe(folder / f"{name}.mp4")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ nominal rate: so variable rates, a start that is not zero and dropped frames nee
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.video.errors import UnreadableVideoError
-from prolepsis.video.image_folders import is_image_folder, numbered_images
+from prolepsis.video.image_folders import holds_image, numbered_images
 
 if TYPE_CHECKING:
     import av
@@ -28,8 +28,10 @@ Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
 
 SUFFIXES = (
     ".3gp",
+    ".asf",
     ".avi",
     ".flv",
+    ".m2ts",
     ".m4v",
     ".mkv",
     ".mov",
@@ -39,6 +41,7 @@ SUFFIXES = (
     ".mts",
     ".ogv",
     ".ts",
+    ".vob",
     ".webm",
     ".wmv",
 )
@@ -86,36 +89,66 @@ class VideoInfo:
 
 
 def find_videos(folder: Path) -> list[Path]:
-    """All video files (by suffix) in a folder and its subfolders, sorted; hidden ones are passed over.
+    """All that is meant as a video in a folder and its subfolders, sorted; hidden entries are passed over.
 
-    A subfolder that holds images and nothing else is a video too. Links to folders are not followed; a linked
-    file is listed, and `check_inside` judges it.
+    That is every file with a video's suffix, and every subfolder without videos and subfolders that holds an
+    image, or bears a video's suffix itself: `probe` says whether it is a sequence. Links to folders are not
+    followed; a linked file is listed, and `check_inside` judges it.
     """
     found: list[Path] = []
-    for parent, folders, entries in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files = [name for name in entries if not name.startswith(".")]
-        found.extend(Path(parent, name) for name in files if Path(name).suffix.lower() in SUFFIXES)
-        if is_image_folder(folders, files) and Path(parent) != folder:
-            found.append(Path(parent))
+    for parent, folders, files in _walk(folder):
+        videos = [parent / name for name in files if Path(name).suffix.lower() in SUFFIXES]
+        found.extend(videos)
+        meant_as_one = holds_image(files) or parent.suffix.lower() in SUFFIXES
+        if meant_as_one and not videos and not folders and parent != folder:
+            found.append(parent)
     return sorted(found)
+
+
+def find_passed_over(folder: Path, videos: Collection[Path]) -> list[Path]:
+    """The files of a folder and its subfolders that are of none of its videos, sorted; no hidden ones."""
+    known = frozenset(videos)
+    left = [
+        parent / name
+        for parent, _, files in _walk(folder)
+        if parent not in known
+        for name in files
+        if parent / name not in known
+    ]
+    return sorted(left)
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder with the names of its folders and files, without hidden ones."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield Path(parent), folders, [name for name in files if not name.startswith(".")]
 
 
 def check_inside(path: Path, folder: Path) -> None:
     """Refuses a video that leads out of `folder` through a symbolic link: itself, or one of its images.
 
     Raises:
-        UnreadableVideoError: it does, or the link is broken.
+        UnreadableVideoError: it does, or the link leads in a circle.
     """
     inside = folder.resolve()
     for file in [path, *(path.iterdir() if path.is_dir() else ())]:
-        if not file.resolve().is_relative_to(inside):
+        if not _resolved(file, path).is_relative_to(inside):
             raise UnreadableVideoError(
                 f"{'It' if file == path else file.name} is a symbolic link to a place outside the folder of "
                 "videos.",
                 where=path,
                 remedy="Put the file itself into the folder.",
             )
+
+
+def _resolved(file: Path, video: Path) -> Path:
+    try:
+        return file.resolve()
+    except (RuntimeError, OSError) as error:  # which of the two depends on Python's version
+        raise UnreadableVideoError(
+            f"{'It' if file == video else file.name} is a symbolic link that leads in a circle.", where=video
+        ) from error
 
 
 def probe(path: Path, image_folder_rate: float | None = None) -> VideoInfo:
@@ -289,7 +322,7 @@ def _open(path: Path) -> "Iterator[InputContainer]":
     import av
 
     if not path.is_file():
-        raise UnreadableVideoError("There is no such file.", where=path)
+        raise UnreadableVideoError(_what_it_is(path), where=path)
     try:
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError) as error:
@@ -303,6 +336,13 @@ def _open(path: Path) -> "Iterator[InputContainer]":
         container.streams.video[0].thread_type = "NONE"
         container.streams.video[0].thread_count = 1
         yield container
+
+
+def _what_it_is(path: Path) -> str:
+    """Of a path that is no file."""
+    if path.exists():
+        return "It is a pipe, a socket or a device, not a file."
+    return "It is a symbolic link to nothing." if path.is_symlink() else "There is no such file."
 
 
 def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, av.VideoFrame]]":
@@ -391,7 +431,7 @@ class _Tally:
         if self._longest > _LONG_GAP_S:
             yield f"one frame stays on show for {self._longest:.0f} s"
         if self._never_shown:
-            yield f"{self._never_shown} timestamps not later than the one before: those frames are passed over"
+            yield f"{self._never_shown} timestamps not later than the one before"
         if self._first_stamp is not None and abs(self._first_stamp) > _LATE_START_S:
             yield f"starts at {self._first_stamp:.2f} s; times count from there"
         if self._without_stamp:
