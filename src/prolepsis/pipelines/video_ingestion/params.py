@@ -2,9 +2,10 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from prolepsis.plugins import PluginChoice
+from prolepsis.video.rates import Rate
 
 
 class AnnotationReaderChoice(PluginChoice):
@@ -48,7 +49,7 @@ class VideoIngestionParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     annotations: AnnotationReaderChoice
-    rate: PositiveFloat
+    rate: Rate
     rule: Literal["centre", "inclusive", "chunk"]
     classes: tuple[str, ...] | None
     ignored_classes: tuple[str, ...]
@@ -57,5 +58,5 @@ class VideoIngestionParams(BaseModel):
     ends_beyond_video: Literal["refuse", "clip"]
     overlaps_of_one_class: Literal["refuse", "allow"]
     max_bad_share: float = Field(ge=0.0, le=1.0)
-    image_folder_rate: PositiveFloat
+    image_folder_rate: Rate
     split_shares: SplitShares
