@@ -1,6 +1,6 @@
 """Whether feature extraction is as fast as its parts: ratios, each measured in one run on this machine.
 
-    python benchmarks/video.py [--video FILE] [--seconds 60] [--repeats 3] [--heavy efficientnet_lite0]
+    python benchmarks/video.py [--video FILE] [--seconds 60] [--repeats 5] [--heavy efficientnet_lite0]
 
     decode      extraction with an encoder that costs nothing, against PyAV's own decoding and converting of
                 the kept frames of the same file, one frame in six

@@ -88,6 +88,8 @@ def test_a_manifest_of_another_rate_is_refused() -> None:
         ({"encoder": {"plugin": "efficientnet_lite9"}}, "no plugin 'efficientnet_lite9'"),
         ({"encoder": {"plugin": "efficientnet_lite0", "config": {"depth": 3}}}, "depth"),
         ({"batch_size": 0}, "batch_size"),
+        ({"rate": float("inf")}, "rate"),
+        ({"rate": 1_000_000}, "rate"),
         ({"threads": 2}, "threads"),
     ],
 )

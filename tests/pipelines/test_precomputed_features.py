@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from prolepsis.pipelines.precomputed_features.nodes import import_features
 from prolepsis.pipelines.precomputed_features.params import PrecomputedFeaturesParams
 from prolepsis.pipelines.video_ingestion.params import VideoIngestionParams
 
@@ -47,6 +48,31 @@ def test_features_of_others_train_a_detector_at_once(project) -> None:
     project.run("action_detection", namespaces=["frame_only"])
     scores = project.load("frame_only.scores").collect()
     assert scores["video"].n_unique() == 4
+
+
+def test_a_background_under_another_name_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_layout(tmp_path)
+    info = json.loads((tmp_path / "data_info.json").read_text())
+    info["DEMO"]["class_names"][0] = "NoAction"
+    (tmp_path / "data_info.json").write_text(json.dumps(info))
+    values = yaml.safe_load((ROOT / "conf/base/parameters/precomputed_features.yml").read_text())
+    values = values["precomputed_features"] | {
+        "streams": ["rgb"],
+        "targets": "labels",
+        "seed": 0,
+        "rate": 4.0,
+    }
+    _, _, names = import_features(tmp_path, PrecomputedFeaturesParams.model_validate(values))
+    assert names == ["background", "NoAction", "Run", "Jump", "Ambiguous"]
+    assert "not one step is background" in caplog.text
+    caplog.clear()
+    values |= {"background": "NoAction"}
+    _, labels, names = import_features(tmp_path, PrecomputedFeaturesParams.model_validate(values))
+    assert names == ["background", "Run", "Jump", "Ambiguous"]
+    assert labels["labels"].list.first().sum() > 0
+    assert "background" not in caplog.text
 
 
 @pytest.mark.parametrize(

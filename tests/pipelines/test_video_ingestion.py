@@ -172,6 +172,30 @@ def test_a_link_out_of_the_folder_is_set_aside(raw_videos: Path, tmp_path: Path)
     assert "symbolic link" in set_aside["reason"][0]
 
 
+def test_what_is_no_video_is_set_aside_or_counted(raw_videos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_images(raw_videos / "test" / "walk", [1, 2])
+    (raw_videos / "test" / "walk" / "notes.txt").touch()
+    (raw_videos / "val" / "market.srt").touch()
+    (raw_videos / "val" / "circle.mp4").symlink_to(raw_videos / "val" / "circle.mp4")
+    _, set_aside = build_video_manifest(raw_videos, parameters())
+    assert set_aside.rows() == [
+        ("test/walk", "It is a folder that holds more than .jpeg, .jpg, .png: notes.txt."),
+        ("val/circle.mp4", "It is a symbolic link that leads in a circle."),
+    ]
+    assert "1 files among the videos are none by their suffix, and are passed over: val/market.srt" in (
+        caplog.text
+    )
+
+
+def test_images_straight_in_a_split_folder_are_refused(raw_videos: Path) -> None:
+    (raw_videos / "train" / "day 1" / "kitchen.mp4").unlink()
+    (raw_videos / "train" / "day 1").rmdir()
+    (raw_videos / "train").rmdir()
+    write_images(raw_videos / "train", [1, 2])
+    with pytest.raises(ProlepsisError, match="Images lie straight in the folder 'train'"):
+        build_video_manifest(raw_videos, parameters())
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProlepsisError, match="no videos") as caught:
         build_video_manifest(tmp_path, parameters())
@@ -251,6 +275,9 @@ def test_a_file_without_one_action_is_an_error(raw_videos: Path, tmp_path: Path)
     "wrong",
     [
         {"rate": 0},
+        {"rate": float("inf")},
+        {"rate": 1_000_000},
+        {"image_folder_rate": float("inf")},
         {"rule": "guess"},
         {"max_bad_share": 2},
         {"image_folder_rate": 0},

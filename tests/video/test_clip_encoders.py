@@ -134,6 +134,13 @@ def test_raft_needs_sides_of_a_multiple_of_eight() -> None:
         OpticalFlow.Config(input_size=130)
 
 
+@pytest.mark.parametrize("encoder", [FrameDifference, OpticalFlow])
+def test_a_grid_finer_than_the_pixels_is_refused(encoder: type[FrameDifference] | type[OpticalFlow]) -> None:
+    assert encoder.Config(cells=128, input_size=128).cells == 128
+    with pytest.raises(ValueError, match="99999 a side are more than the 128 pixels of input_size"):
+        encoder.Config(cells=99999, input_size=128)
+
+
 # Several side by side
 
 

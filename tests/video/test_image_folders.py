@@ -8,7 +8,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.video import media
 from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.image_folders import numbered_images
-from prolepsis.video.media import check_inside, find_videos, frames_at, probe
+from prolepsis.video.media import check_inside, find_passed_over, find_videos, frames_at, probe
 
 CODECS = {".png": ("png", "rgb24"), ".jpg": ("mjpeg", "yuvj444p"), ".jpeg": ("mjpeg", "yuvj444p")}
 
@@ -112,16 +112,36 @@ def test_a_damaged_image_is_refused(tmp_path: Path) -> None:
         probe(folder, image_folder_rate=10.0)
 
 
-def test_only_a_folder_of_nothing_but_images_is_a_video(tmp_path: Path) -> None:
+def test_a_folder_of_images_without_subfolders_and_videos_is_found(tmp_path: Path) -> None:
     write_images(tmp_path / "train" / "walk", ["1.png", ".2.png", "2.jpg"])
     (tmp_path / "train" / "walk" / ".index").touch()
-    write_images(tmp_path / "mixed", ["1.png"])
-    (tmp_path / "mixed" / "notes.txt").touch()
     write_images(tmp_path / "parent", ["1.png"])
     write_images(tmp_path / "parent" / "child", ["1.png"])
     write_images(tmp_path, ["1.png"])
-    assert find_videos(tmp_path) == [tmp_path / "parent" / "child", tmp_path / "train" / "walk"]
+    videos = [tmp_path / "parent" / "child", tmp_path / "train" / "walk"]
+    assert find_videos(tmp_path) == videos
+    assert find_passed_over(tmp_path, videos) == [tmp_path / "1.png", tmp_path / "parent" / "1.png"]
     assert [image.name for image in numbered_images(tmp_path / "train" / "walk")] == ["1.png", "2.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "reason"),
+    [
+        ("mixed", ["1.png", "notes.txt"], r"more than .jpeg, .jpg, .png: notes.txt"),
+        ("bitmaps", ["1.bmp", "2.bmp"], r"more than .jpeg, .jpg, .png: 1.bmp"),
+        ("clip.mp4", [], "with nothing in it"),
+    ],
+)
+def test_a_folder_meant_as_a_video_is_found_and_refused(
+    tmp_path: Path, name: str, files: list[str], reason: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    for file in files:
+        (folder / file).touch()
+    assert find_videos(tmp_path) == [folder]
+    with pytest.raises(UnreadableVideoError, match=reason):
+        probe(folder, image_folder_rate=10.0)
 
 
 def test_an_image_that_is_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:

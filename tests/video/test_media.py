@@ -1,4 +1,5 @@
 import bisect
+import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,6 +17,7 @@ from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.media import (
     SUFFIXES,
     check_inside,
+    find_passed_over,
     find_videos,
     frames_at,
     probe,
@@ -65,16 +67,16 @@ def noise(count: int) -> list[np.ndarray]:
 
 # Encoder: the codec's name, and the files that can hold it.
 CODECS = {
-    "libx264": ("h264", "mp4 m4v mkv avi mov ts mts mpg flv 3gp wmv"),
+    "libx264": ("h264", "mp4 m4v mkv avi mov ts mts m2ts mpg flv 3gp wmv"),
     "libx265": ("hevc", "mp4 mkv mov ts"),
     "mpeg4": ("mpeg4", "mp4 m4v mkv avi mov ts 3gp"),
     "libvpx-vp9": ("vp9", "mp4 mkv avi webm"),
     "libvpx": ("vp8", "mkv webm ogv"),
     "libsvtav1": ("av1", "mp4 mkv avi webm"),
     "mjpeg": ("mjpeg", "mp4 mkv avi mov"),
-    "mpeg2video": ("mpeg2video", "mpg ts mkv avi"),
+    "mpeg2video": ("mpeg2video", "mpg vob ts mkv avi"),
     "mpeg1video": ("mpeg1video", "mpg mpeg avi"),
-    "wmv2": ("wmv2", "wmv"),
+    "wmv2": ("wmv2", "wmv asf"),
     "flv1": ("flv1", "flv"),
 }
 CONTAINERS = {
@@ -82,6 +84,8 @@ CONTAINERS = {
     "mkv": "matroska",
     "ts": "mpegts",
     "mts": "mpegts",
+    "m2ts": "mpegts",
+    "vob": "mpeg",
     "mpg": "mpeg",
     "mpeg": "mpeg",
     "wmv": "asf",
@@ -433,6 +437,58 @@ def test_what_is_no_whole_video_is_refused_with_the_reason(tmp_path: Path, make,
     assert caught.value.where == path
 
 
+def write_with_sound(path: Path, *, seconds: int, seconds_of_sound: int) -> Path:
+    """Noise to see at 25 frames a second, and silence to hear, interleaved."""
+    pictures = noise(25 * seconds)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libvpx" if path.suffix == ".webm" else "mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        sound = container.add_stream("libopus", rate=48000, layout="mono")
+        for second in range(max(seconds, seconds_of_sound)):
+            for picture in pictures[25 * second : 25 * (second + 1)]:
+                container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            if second < seconds_of_sound:
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 48000), dtype=np.int16), "s16", "mono")
+                silence.sample_rate, silence.pts = 48000, 48000 * second
+                container.mux(sound.encode(silence))
+        container.mux(video.encode())
+        container.mux(sound.encode())
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm"])
+def test_half_a_recording_with_sound_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = write_with_sound(tmp_path / f"whole.{suffix}", seconds=8, seconds_of_sound=8)
+    assert probe(path).duration == pytest.approx(8.0, abs=0.05)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UnreadableVideoError, match=r"cut off: of the 8\.\d\d s it promises, [34]\.\d\d s"):
+        probe(path)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "webm", "mp4"])
+def test_sound_may_go_on_after_the_picture(tmp_path: Path, suffix: str) -> None:
+    path = write_with_sound(tmp_path / f"long.{suffix}", seconds=3, seconds_of_sound=8)
+    assert probe(path).duration == pytest.approx(3.0, abs=0.05)
+
+
+def test_recordings_put_one_after_another_are_refused(tmp_path: Path) -> None:
+    parts = [write_video(tmp_path / f"{number}.ts", greys(25)).read_bytes() for number in range(2)]
+    path = tmp_path / "both.ts"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(UnreadableVideoError, match=r"timestamps go back at 0\.96 s, by 0\.96 s"):
+        probe(path)
+    with pytest.raises(UnreadableVideoError, match="go back"):
+        list(frames_at(path, [1.5]))
+
+
+def test_a_long_pause_is_named_and_an_impossible_one_refused(tmp_path: Path) -> None:
+    pause = write_video(tmp_path / "pause.mkv", greys(3), ticks=[0, 40, 100_040])
+    assert "one frame stays on show for 100 s" in probe(pause).problems
+    leap = write_video(tmp_path / "leap.mkv", greys(3), ticks=[0, 40, 50_000_040])
+    with pytest.raises(UnreadableVideoError, match=r"leap at 0\.04 s, by 50000 s"):
+        probe(leap)
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableVideoError, match="no such file"):
         probe(tmp_path / "absent.mp4")
@@ -452,7 +508,9 @@ def test_videos_are_found_by_suffix_in_all_folders(folder: Path) -> None:
         (folder / name).touch()
     (folder / ".cache").mkdir()
     (folder / ".cache" / "c.mp4").touch()
-    assert find_videos(folder) == [folder / "b.mp4", folder / "train" / "a.MKV"]
+    videos = [folder / "b.mp4", folder / "train" / "a.MKV"]
+    assert find_videos(folder) == videos
+    assert find_passed_over(folder, videos) == [folder / "train" / "notes.txt"]
 
 
 def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -463,6 +521,18 @@ def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) 
     check_inside(folder / "stays.mp4", folder)
     with pytest.raises(UnreadableVideoError, match="outside the folder"):
         check_inside(folder / "leaves.mp4", folder)
+
+
+def test_links_in_a_circle_and_to_nothing_and_what_is_no_file_are_refused(folder: Path) -> None:
+    (folder / "circle.mp4").symlink_to(folder / "round.mp4")
+    (folder / "round.mp4").symlink_to(folder / "circle.mp4")
+    with pytest.raises(UnreadableVideoError, match="leads in a circle"):
+        check_inside(folder / "circle.mp4", folder)
+    (folder / "broken.mp4").symlink_to(folder / "nothing.mp4")
+    os.mkfifo(folder / "pipe.mp4")
+    for name, reason in [("broken", "symbolic link to nothing"), ("pipe", "a pipe, a socket or a device")]:
+        with pytest.raises(UnreadableVideoError, match=reason):
+            probe(folder / f"{name}.mp4")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,42 @@ def test_a_description_is_read_alone_or_by_its_name(tmp_path: Path, key: str) ->
         assert precomputed.read_description(path, name) == Description(("Background", "Run"), ("a",), ("b",))
 
 
+def test_a_description_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    one = {"class_names": ["Run"], "train_session_set": ["a"], "test_session_set": ["b"]}
+    path = tmp_path / "data_info.json"
+    path.write_text(json.dumps(one), encoding="utf-8-sig")
+    assert precomputed.read_description(path, None).train == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"class_names": [', "no JSON in UTF-8: Expecting value: line 1"),
+        ('["a"]', r"is an object, .* here is: \['a'\]"),
+        ('{"X": ["a"]}', r"is an object, .* here is: \['a'\]"),
+        (
+            '{"class_names": ["Run"], "train_session_set": null, "test_session_set": ["b"]}',
+            "at train_session_set",
+        ),
+        (
+            '{"class_names": "Background", "train_session_set": ["a"], "test_session_set": ["b"]}',
+            "at class_names",
+        ),
+        ('{"class_names": ["Run"], "train_session_set": [1], "test_session_set": ["b"]}', "valid string"),
+        (
+            '{"class_names": ["Run"], "train_session_set": ["a"], "test_session_set": []}',
+            "at test_session_set",
+        ),
+    ],
+)
+def test_a_description_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "data_info.json"
+    path.write_text(text)
+    with pytest.raises(ProlepsisError, match=message) as error:
+        precomputed.read_description(path, None)
+    assert error.value.where == path
+
+
 @pytest.mark.parametrize(
     ("content", "dataset", "message"),
     [
@@ -150,8 +186,59 @@ def test_a_stream_without_a_folder_is_answered_with_those_there_are(folder: Path
 
 def test_python_objects_are_never_unpickled(folder: Path) -> None:
     np.save(folder / "rgb" / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(ProlepsisError, match="no NumPy file of numbers"):
+    with pytest.raises(ProlepsisError, match="of Python objects") as error:
         find(folder, {"a": "train"})
+    assert "allow_pickle" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: b"", "The file is empty"),
+        (lambda content: b"0.1 0.2\n", "no NumPy file of one array"),
+        (lambda content: content[:-8], "damaged or cut off"),
+        (lambda content: content[:20], "damaged or cut off"),
+    ],
+)
+def test_what_is_no_whole_numpy_file_is_refused(folder: Path, change: Any, message: str) -> None:
+    path = folder / "rgb" / "a.npy"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ProlepsisError, match=message) as error:
+        find(folder, {"a": "train"})
+    assert error.value.where == path
+    assert "Python" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "array", "message"),
+    [
+        ("rgb", np.array(3.0), r"the shape \[\]; its axes are steps and numbers"),
+        ("rgb", np.zeros(5), r"the shape \[5\]; its axes are steps and numbers"),
+        ("rgb", np.zeros((5, 0)), r"the shape \[5, 0\]"),
+        ("rgb", np.zeros((0, 2)), r"the shape \[0, 2\]"),
+        ("rgb", np.full((5, 2), "1.0"), "is of <U3; features and targets are real numbers"),
+        ("rgb", np.zeros((5, 2), dtype=complex), "is of complex128"),
+        ("target", np.array(1), r"the shape \[\]; its axes are steps, and classes"),
+        ("target", np.full((5, 4), "Run"), "is of <U3"),
+    ],
+)
+def test_an_array_that_is_no_features_or_targets_is_refused(
+    folder: Path, part: str, array: Any, message: str
+) -> None:
+    path = write(folder, part, "a", array)
+    with pytest.raises(ProlepsisError, match=message) as error:
+        find(folder, {"a": "train"})
+    assert error.value.where == path
+
+
+def test_what_is_not_a_number_is_answered_with_its_file_and_step(folder: Path) -> None:
+    flow = np.zeros((5, 3))
+    flow[3, 1] = np.nan
+    path = write(folder, "flow", "a", flow)
+    [video] = find(folder, {"a": "train"})
+    with pytest.raises(ProlepsisError, match="features of step 3 are not numbers") as error:
+        list(video.features())
+    assert error.value.where == path
 
 
 # Labels
@@ -180,6 +267,23 @@ def test_a_column_too_many_is_the_background_of_classes_that_have_none(tmp_path:
     assert rows["labels"].to_list() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
 
+def test_the_background_may_have_another_name(tmp_path: Path) -> None:
+    names = ("Run", "NoAction", "Jump")
+    video = video_of(tmp_path, np.eye(3))
+    assert precomputed.arrange_classes(names, [], "NoAction") == ["background", "Run", "Jump"]
+    rows = precomputed.label_steps(video, names, [], rate=4.0, background="NoAction")
+    assert rows["labels"].to_list() == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
+    with pytest.raises(ProlepsisError, match="'NoActon' of background is not one") as error:
+        precomputed.arrange_classes(names, [], "NoActon")
+    assert "Did you mean 'NoAction'?" in str(error.value)
+
+
+@pytest.mark.parametrize("names", [("Run", "Run"), ("background", "NoAction")])
+def test_two_classes_of_one_name_are_refused(names: tuple[str, str]) -> None:
+    with pytest.raises(ProlepsisError, match="More than one class would be called"):
+        precomputed.arrange_classes(names, [], "NoAction" if "NoAction" in names else None)
+
+
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
@@ -194,6 +298,6 @@ def test_targets_that_do_not_fit_the_classes_are_refused(tmp_path: Path, targets
 
 
 def test_an_unknown_ignored_class_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ProlepsisError, match="'Ambigous' is not one") as error:
+    with pytest.raises(ProlepsisError, match="'Ambigous' of ignored_classes is not one") as error:
         precomputed.arrange_classes(NAMES, ["Ambigous"])
     assert "Did you mean 'Ambiguous'?" in str(error.value)

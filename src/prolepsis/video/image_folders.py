@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,9 +14,13 @@ IMAGE_SUFFIXES = (".jpeg", ".jpg", ".png")
 _NAME = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>\D*)", re.ASCII)
 
 
-def is_image_folder(folders: Sequence[str], files: Sequence[str]) -> bool:
-    """Whether what a folder holds, hidden files left out, is images and nothing else."""
-    return bool(files) and not folders and all(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in files)
+# Images that are no frames of a sequence here, though a folder of them is meant as one.
+_OTHER_IMAGE_SUFFIXES = (".bmp", ".exr", ".gif", ".ppm", ".tga", ".tif", ".tiff", ".webp")
+
+
+def holds_image(names: Iterable[str]) -> bool:
+    """Whether one of the files is an image, be it one that is read or not."""
+    return any(Path(name).suffix.lower() in IMAGE_SUFFIXES + _OTHER_IMAGE_SUFFIXES for name in names)
 
 
 def numbered_images(folder: Path) -> list[Path]:
@@ -30,12 +34,7 @@ def numbered_images(folder: Path) -> list[Path]:
     """
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".")]
-    if not is_image_folder([], names):
-        raise UnreadableVideoError(
-            "It is a folder that does not hold images alone.",
-            where=folder,
-            remedy=f"Leave only numbered images in it: {', '.join(IMAGE_SUFFIXES)}.",
-        )
+    _check_only_images(sorted(names), folder)
     numbers: dict[str, int] = {}
     patterns: Counter[str] = Counter()
     for name in names:
@@ -52,6 +51,18 @@ def numbered_images(folder: Path) -> list[Path]:
     ordered = sorted(names, key=lambda name: (numbers[name], name))
     _check_sequence(ordered, numbers, folder)
     return [folder / name for name in ordered]
+
+
+def _check_only_images(names: list[str], folder: Path) -> None:
+    others = [name for name in names if Path(name).suffix.lower() not in IMAGE_SUFFIXES]
+    if names and not others:
+        return
+    what = f"that holds more than {', '.join(IMAGE_SUFFIXES)}: {others[0]}" if names else "with nothing in it"
+    raise UnreadableVideoError(
+        f"It is a folder {what}.",
+        where=folder,
+        remedy=f"Leave only numbered images in it: {', '.join(IMAGE_SUFFIXES)}.",
+    )
 
 
 def _check_sequence(ordered: list[str], numbers: dict[str, int], folder: Path) -> None:

@@ -18,7 +18,14 @@ from prolepsis.video.annotations import SPLITS, video_id
 from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.image_folders import IMAGE_SUFFIXES, numbered_images
 from prolepsis.video.labels import num_steps
-from prolepsis.video.media import SUFFIXES, VideoInfo, check_inside, find_videos, probe
+from prolepsis.video.media import (
+    SUFFIXES,
+    VideoInfo,
+    check_inside,
+    find_passed_over,
+    find_videos,
+    probe,
+)
 from prolepsis.video.precomputed import Description, split_sessions
 
 _logger = logging.getLogger(__name__)
@@ -66,7 +73,8 @@ def build_manifest(
         the manifest, a row for each readable video, sorted by path; and those set aside: path, reason.
 
     Raises:
-        ProlepsisError: there are no videos, two have one id, or more than `max_bad_share` cannot be read.
+        ProlepsisError: there are no videos, two have one id, images lie straight in a split's folder, or more
+            than `max_bad_share` cannot be read.
     """
     files = find_videos(folder)
     if not files:
@@ -76,7 +84,9 @@ def build_manifest(
             remedy=f"Put videos there ({', '.join(SUFFIXES)}, or a folder of numbered images for each: "
             f"{', '.join(IMAGE_SUFFIXES)}), or make the demo data.",
         )
+    _report_passed_over(find_passed_over(folder, files), folder)
     paths = [file.relative_to(folder).as_posix() for file in files]
+    _check_split_folders(paths, folder)
     _check_ids(paths, folder)
     rows, set_aside = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -177,6 +187,29 @@ def _row(
         num_steps(info.duration, rate),
         list(info.problems),
     )
+
+
+def _report_passed_over(files: list[Path], folder: Path) -> None:
+    if not files:
+        return
+    shown = ", ".join(file.relative_to(folder).as_posix() for file in files[:_MOST_SHOWN])
+    more = f" and {len(files) - _MOST_SHOWN} more" if len(files) > _MOST_SHOWN else ""
+    _logger.warning(
+        "%d files among the videos are none by their suffix, and are passed over: %s%s",
+        len(files),
+        shown,
+        more,
+    )
+
+
+def _check_split_folders(paths: list[str], folder: Path) -> None:
+    for path in paths:
+        if path in SPLITS:
+            raise ProlepsisError(
+                f"Images lie straight in the folder {path!r}: of which video they are, nothing says.",
+                where=folder / path,
+                remedy=f"Put the images of each video into a folder of its own: {path}/walk/0001.png.",
+            )
 
 
 def _check_ids(paths: list[str], folder: Path) -> None:

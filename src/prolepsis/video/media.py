@@ -6,8 +6,8 @@ nominal rate: so variable rates, a start that is not zero and dropped frames nee
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.video.errors import UnreadableVideoError
-from prolepsis.video.image_folders import is_image_folder, numbered_images
+from prolepsis.video.image_folders import holds_image, numbered_images
 
 if TYPE_CHECKING:
     import av
@@ -28,8 +28,10 @@ Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
 
 SUFFIXES = (
     ".3gp",
+    ".asf",
     ".avi",
     ".flv",
+    ".m2ts",
     ".m4v",
     ".mkv",
     ".mov",
@@ -39,6 +41,7 @@ SUFFIXES = (
     ".mts",
     ".ogv",
     ".ts",
+    ".vob",
     ".webm",
     ".wmv",
 )
@@ -57,6 +60,11 @@ _LATE_START_S = 0.1
 # Containers round timestamps, some to milliseconds: that alone makes no variable frame rate.
 _ROUNDING_S = 0.0021
 _UNEVEN_SHARE = 0.1
+# One frame may stay on show for long, as in a recorded lecture, but not for ever.
+_LONG_GAP_S = 60.0
+_IMPOSSIBLE_GAP_S = 3600.0
+# Where two recordings are put one after another, times begin anew.
+_BACKWARDS_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -81,36 +89,66 @@ class VideoInfo:
 
 
 def find_videos(folder: Path) -> list[Path]:
-    """All video files (by suffix) in a folder and its subfolders, sorted; hidden ones are passed over.
+    """All that is meant as a video in a folder and its subfolders, sorted; hidden entries are passed over.
 
-    A subfolder that holds images and nothing else is a video too. Links to folders are not followed; a linked
-    file is listed, and `check_inside` judges it.
+    That is every file with a video's suffix, and every subfolder without videos and subfolders that holds an
+    image, or bears a video's suffix itself: `probe` says whether it is a sequence. Links to folders are not
+    followed; a linked file is listed, and `check_inside` judges it.
     """
     found: list[Path] = []
-    for parent, folders, entries in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files = [name for name in entries if not name.startswith(".")]
-        found.extend(Path(parent, name) for name in files if Path(name).suffix.lower() in SUFFIXES)
-        if is_image_folder(folders, files) and Path(parent) != folder:
-            found.append(Path(parent))
+    for parent, folders, files in _walk(folder):
+        videos = [parent / name for name in files if Path(name).suffix.lower() in SUFFIXES]
+        found.extend(videos)
+        meant_as_one = holds_image(files) or parent.suffix.lower() in SUFFIXES
+        if meant_as_one and not videos and not folders and parent != folder:
+            found.append(parent)
     return sorted(found)
+
+
+def find_passed_over(folder: Path, videos: Collection[Path]) -> list[Path]:
+    """The files of a folder and its subfolders that are of none of its videos, sorted; no hidden ones."""
+    known = frozenset(videos)
+    left = [
+        parent / name
+        for parent, _, files in _walk(folder)
+        if parent not in known
+        for name in files
+        if parent / name not in known
+    ]
+    return sorted(left)
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder with the names of its folders and files, without hidden ones."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield Path(parent), folders, [name for name in files if not name.startswith(".")]
 
 
 def check_inside(path: Path, folder: Path) -> None:
     """Refuses a video that leads out of `folder` through a symbolic link: itself, or one of its images.
 
     Raises:
-        UnreadableVideoError: it does, or the link is broken.
+        UnreadableVideoError: it does, or the link leads in a circle.
     """
     inside = folder.resolve()
     for file in [path, *(path.iterdir() if path.is_dir() else ())]:
-        if not file.resolve().is_relative_to(inside):
+        if not _resolved(file, path).is_relative_to(inside):
             raise UnreadableVideoError(
                 f"{'It' if file == path else file.name} is a symbolic link to a place outside the folder of "
                 "videos.",
                 where=path,
                 remedy="Put the file itself into the folder.",
             )
+
+
+def _resolved(file: Path, video: Path) -> Path:
+    try:
+        return file.resolve()
+    except (RuntimeError, OSError) as error:  # which of the two depends on Python's version
+        raise UnreadableVideoError(
+            f"{'It' if file == video else file.name} is a symbolic link that leads in a circle.", where=video
+        ) from error
 
 
 def probe(path: Path, image_folder_rate: float | None = None) -> VideoInfo:
@@ -284,7 +322,7 @@ def _open(path: Path) -> "Iterator[InputContainer]":
     import av
 
     if not path.is_file():
-        raise UnreadableVideoError("There is no such file.", where=path)
+        raise UnreadableVideoError(_what_it_is(path), where=path)
     try:
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError) as error:
@@ -298,6 +336,13 @@ def _open(path: Path) -> "Iterator[InputContainer]":
         container.streams.video[0].thread_type = "NONE"
         container.streams.video[0].thread_count = 1
         yield container
+
+
+def _what_it_is(path: Path) -> str:
+    """Of a path that is no file."""
+    if path.exists():
+        return "It is a pipe, a socket or a device, not a file."
+    return "It is a symbolic link to nothing." if path.is_symlink() else "There is no such file."
 
 
 def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, av.VideoFrame]]":
@@ -316,7 +361,9 @@ def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, a
                 start, now = time or 0.0, 0.0
             else:
                 # A frame without a timestamp, as the last ones of an AVI file, follows at the nominal rate.
-                now = max(last, last + nominal if time is None else time - start)
+                now = last + nominal if time is None else time - start
+                _check_step(last, now, path)
+                now = max(last, now)
             last = now
             yield now, frame
     except (av.error.FFmpegError, IndexError) as error:
@@ -324,6 +371,23 @@ def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, a
         raise UnreadableVideoError(
             f"It cannot be decoded beyond {last:.2f} s: {_reason(error)}.", where=path
         ) from error
+
+
+def _check_step(last: float, now: float, path: Path) -> None:
+    """Refuses timestamps by which nobody can tell what is on show when."""
+    if now < last - _BACKWARDS_S:
+        raise UnreadableVideoError(
+            f"Its timestamps go back at {last:.2f} s, by {last - now:.2f} s, as where recordings are put one "
+            "after another.",
+            where=path,
+            remedy="Split it there, or write it anew with timestamps that ascend.",
+        )
+    if now > last + _IMPOSSIBLE_GAP_S:
+        raise UnreadableVideoError(
+            f"Its timestamps leap at {last:.2f} s, by {now - last:.0f} s.",
+            where=path,
+            remedy="Write it anew with timestamps that follow one another.",
+        )
 
 
 def _time(frame: "av.VideoFrame", by_decoding: bool) -> float | None:
@@ -343,6 +407,7 @@ class _Tally:
         self._shortest = math.inf
         self._longest = 0.0
         self._without_stamp = 0
+        self._never_shown = 0
 
     def add(self, time: float, frame: "av.VideoFrame") -> None:
         if self.num_frames == 0:
@@ -351,6 +416,7 @@ class _Tally:
         else:
             between = time - self.last
             self._shortest, self._longest = min(self._shortest, between), max(self._longest, between)
+            self._never_shown += between == 0
         self._without_stamp += frame.pts is None
         self.step = _frame_duration(frame) or max(time - self.last, self.step)
         self.last = time
@@ -362,6 +428,10 @@ class _Tally:
                 "variable frame rate: from one frame to the next are "
                 f"{1000 * self._shortest:.0f} to {1000 * self._longest:.0f} ms"
             )
+        if self._longest > _LONG_GAP_S:
+            yield f"one frame stays on show for {self._longest:.0f} s"
+        if self._never_shown:
+            yield f"{self._never_shown} timestamps not later than the one before"
         if self._first_stamp is not None and abs(self._first_stamp) > _LATE_START_S:
             yield f"starts at {self._first_stamp:.2f} s; times count from there"
         if self._without_stamp:
@@ -373,18 +443,38 @@ def _check_whole(container: "InputContainer", path: Path, num_frames: int, durat
     promised = 0.0
     if stream.duration is not None and stream.time_base is not None:
         promised = float(stream.duration * stream.time_base)
-    elif container.duration is not None and len(container.streams) == 1:
+    elif container.duration is not None:
         # Matroska counts from zero, not from the first frame.
         promised = (container.duration - max(0, container.start_time or 0)) / 1e6
-    missing = promised - duration
-    if missing > max(_MISSING_S, _MISSING_SHARE * promised):
+    there = duration
+    if _falls_short(there, promised) and stream.duration is None and len(container.streams) > 1:
+        # The promise is for all streams together: the sound may go on after the picture.
+        there = max(there, _seconds_of_all_streams(path))
+    if _falls_short(there, promised):
         raise UnreadableVideoError(
-            f"It is cut off: of the {promised:.2f} s it promises, {duration:.2f} s are there.", where=path
+            f"It is cut off: of the {promised:.2f} s it promises, {there:.2f} s are there.", where=path
         )
     if num_frames < (1 - _MISSING_SHARE) * stream.frames:
         raise UnreadableVideoError(
             f"It is cut off: of the {stream.frames} frames it promises, {num_frames} are there.", where=path
         )
+
+
+def _falls_short(there: float, promised: float) -> bool:
+    return promised - there > max(_MISSING_S, _MISSING_SHARE * promised)
+
+
+def _seconds_of_all_streams(path: Path) -> float:
+    """From the first packet's start to the last one's end, whichever streams they are of; none is decoded."""
+    import av
+
+    start, end = math.inf, -math.inf
+    with _open(path) as container, suppress(av.error.FFmpegError):  # what is cut off may end with an error
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                start = min(start, float(packet.pts * packet.time_base))
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return max(0.0, end - start)
 
 
 def _header_problems(container: "InputContainer", num_frames: int) -> Iterator[str]:

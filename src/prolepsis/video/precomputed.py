@@ -12,8 +12,8 @@ The rules, since each has moved results or stopped people:
 - Streams and targets of a video that differ in length by no more than the tolerance are cut at the end to the
   shortest: off by one is what rounding at a video's end makes. More is refused.
 - Column 0 becomes `background`, set where no action is. The targets' own background column is found by its
-  name; where no class is called so and the targets have one column more than there are classes, it is the
-  first.
+  name, "background" in any case where no other is given; where no class is called so and the targets have one
+  column more than there are classes, it is the first.
 - Steps of an ignored class (THUMOS' Ambiguous) are marked `ignore`, and its column goes.
 - The lists know train and test only. A share of the training videos, drawn by a seed and the video's name,
   becomes val; a test video never does.
@@ -21,6 +21,7 @@ The rules, since each has moved results or stopped people:
 
 import difflib
 import hashlib
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,9 +32,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prolepsis.errors import ProlepsisError
-from prolepsis.files import fingerprint, read_json, sha256_file
+from prolepsis.files import fingerprint, sha256_file
 from prolepsis.plugins import offer
 from prolepsis.video.labels import BACKGROUND, step_times
 
@@ -43,7 +45,19 @@ PUBLISHED = "published"
 _ROWS_AT_ONCE = 4096
 _MOST_SHOWN = 5
 _CLASS_KEYS = ("class_names", "class_index")  # LSTR and TeSTra; TRN and OadTR
+_SESSION_KEYS = ("train_session_set", "test_session_set")
+_MAGIC = b"\x93NUMPY"
 _logger = logging.getLogger(__name__)
+
+
+class _Published(BaseModel):
+    """What counts of a dataset in a `data_info.json`; whatever else stands there is passed over."""
+
+    model_config = ConfigDict(frozen=True)
+
+    class_names: tuple[str, ...] = Field(min_length=1)
+    train_session_set: tuple[str, ...] = Field(min_length=1)
+    test_session_set: tuple[str, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -70,11 +84,18 @@ class PrecomputedVideo:
         return fingerprint([sha256_file(path) for path in self.streams])
 
     def features(self) -> Iterator[NDArray[Any]]:
-        """The streams side by side, some rows at a time, float [n, D]."""
+        """The streams side by side, some rows at a time, float [n, D].
+
+        Raises:
+            ProlepsisError: a number is NaN or infinite.
+        """
         opened = [open_array(path) for path in self.streams]
         for start in range(0, self.num_steps, _ROWS_AT_ONCE):
             rows = slice(start, min(start + _ROWS_AT_ONCE, self.num_steps))
-            yield np.concatenate([_flat(stream[rows]) for stream in opened], axis=1)
+            blocks = [_flat(stream[rows]) for stream in opened]
+            for path, block in zip(self.streams, blocks, strict=True):
+                _check_finite(block, path, start)
+            yield np.concatenate(blocks, axis=1)
 
 
 def read_description(path: Path, dataset: str | None) -> Description:
@@ -92,16 +113,26 @@ def read_description(path: Path, dataset: str | None) -> Description:
             where=path,
             remedy="Put the data_info.json there that came with the features, or set classes and sessions.",
         )
-    content = read_json(path)
+    content = _parse(path)
     if "train_session_set" not in content:
         content = _chosen(content, dataset, path)
     names = next((content[key] for key in _CLASS_KEYS if key in content), None)
-    missing = [key for key in ("train_session_set", "test_session_set") if key not in content]
+    missing = [key for key in _SESSION_KEYS if key not in content]
     if names is None:
         missing.append(" or ".join(_CLASS_KEYS))
-    if names is None or missing:
+    if missing:
         raise ProlepsisError(f"The description lacks {', '.join(missing)}.", where=path)
-    return Description(tuple(names), tuple(content["train_session_set"]), tuple(content["test_session_set"]))
+    try:
+        published = _Published.model_validate({**content, "class_names": names})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ProlepsisError(
+            f"The description is not as it should be, at {place}: {first['msg']}.",
+            where=path,
+            remedy="Class names and sessions are lists of names in quotes, none of them empty.",
+        ) from error
+    return Description(published.class_names, published.train_session_set, published.test_session_set)
 
 
 def split_sessions(description: Description, val_share: float, seed: int) -> dict[str, str]:
@@ -165,24 +196,41 @@ def find_videos(
     return found
 
 
-def arrange_classes(class_names: Sequence[str], ignored: Sequence[str]) -> list[str]:
+def arrange_classes(
+    class_names: Sequence[str], ignored: Sequence[str], background: str | None = None
+) -> list[str]:
     """The classes that detectors learn: `background` first, the others in their order, none ignored.
 
+    Args:
+        background: what the dataset calls it; None for "background", in any case.
+
     Raises:
-        ProlepsisError: an ignored class is not one of them.
+        ProlepsisError: the ignored classes or the background are not among them, or two have one name.
     """
-    for name in ignored:
-        if name not in class_names:
-            raise ProlepsisError(
-                f"The ignored class {name!r} is not one of the dataset's.",
-                where="ignored_classes",
-                remedy=offer(name, list(class_names)),
-            )
-    return [BACKGROUND, *(name for name in class_names if not _is_background(name) and name not in ignored)]
+    for place, names in (("ignored_classes", ignored), ("background", [background] if background else [])):
+        for name in names:
+            if name not in class_names:
+                raise ProlepsisError(
+                    f"The class {name!r} of {place} is not one of the dataset's.",
+                    where=place,
+                    remedy=offer(name, list(class_names)),
+                )
+    arranged = [BACKGROUND, *(class_names[number] for number in _actions(class_names, ignored, background))]
+    if twice := sorted(name for name, count in Counter(arranged).items() if count > 1):
+        raise ProlepsisError(
+            f"More than one class would be called {', '.join(twice)}.",
+            where="classes",
+            remedy="Give each column of the targets a name of its own; background says which is that.",
+        )
+    return arranged
 
 
 def label_steps(
-    video: PrecomputedVideo, class_names: Sequence[str], ignored: Sequence[str], rate: float
+    video: PrecomputedVideo,
+    class_names: Sequence[str],
+    ignored: Sequence[str],
+    rate: float,
+    background: str | None = None,
 ) -> pl.DataFrame:
     """The rows of a video in `frame_labels`.
 
@@ -191,12 +239,11 @@ def label_steps(
     """
     columns = list(class_names)
     targets = open_array(video.targets)[: video.num_steps]
-    if targets.ndim == 2 and targets.shape[1] == len(columns) + 1 and not any(map(_is_background, columns)):
+    has_background = any(_is_background(name, background) for name in columns)
+    if targets.ndim == 2 and targets.shape[1] == len(columns) + 1 and not has_background:
         columns.insert(0, BACKGROUND)
     shown = _multi_hot(targets, len(columns), video.targets)
-    actions = [
-        number for number, name in enumerate(columns) if not _is_background(name) and name not in ignored
-    ]
+    actions = _actions(columns, ignored, background)
     labels = np.zeros((video.num_steps, len(actions) + 1), dtype=np.uint8)
     labels[:, 1:] = shown[:, actions]
     labels[:, 0] = ~labels[:, 1:].any(axis=1)
@@ -218,15 +265,24 @@ def open_array(path: Path) -> NDArray[Any]:
     """A NumPy file, mapped; never unpickled.
 
     Raises:
-        ProlepsisError: it is no NumPy file, or holds Python objects.
+        ProlepsisError: it is no NumPy file, is cut off, or holds Python objects.
     """
+    with path.open("rb") as file:
+        beginning = file.read(len(_MAGIC))
+    if beginning != _MAGIC:
+        what = "The file is empty" if not beginning else "This is no NumPy file of one array (.npy)"
+        raise ProlepsisError(f"{what}.", where=path, remedy="Save it with numpy.save, or get it again.")
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError) as error:
+        if "Python objects" in str(error):
+            raise ProlepsisError(
+                "The array is of Python objects, which are not read: they can run code.",
+                where=path,
+                remedy="Save the numbers by themselves: numpy.save(path, numpy.stack(array)).",
+            ) from error
         raise ProlepsisError(
-            f"This is no NumPy file of numbers: {error}",
-            where=path,
-            remedy="Files of Python objects are not read: they can run code. Save the array by itself.",
+            "The NumPy file is damaged or cut off.", where=path, remedy="Get or save it again."
         ) from error
     return array
 
@@ -236,16 +292,35 @@ def feature_size(video: PrecomputedVideo) -> int:
     return sum(open_array(path).shape[1] for path in video.streams)
 
 
-def _chosen(content: Mapping[str, Any], dataset: str | None, path: Path) -> Any:
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ProlepsisError(
+            f"The description is no JSON in UTF-8: {error}.", where=path, remedy="Mend it, or get it again."
+        ) from error
+    return _object(content, path)
+
+
+def _object(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ProlepsisError(
+            f"A description is an object, {{…}}, with {', '.join(_SESSION_KEYS)}; here is: {content!r:.40}.",
+            where=path,
+        )
+    return content
+
+
+def _chosen(content: Mapping[str, Any], dataset: str | None, path: Path) -> dict[str, Any]:
     if dataset is None and len(content) == 1:
-        return next(iter(content.values()))
+        return _object(next(iter(content.values())), path)
     if dataset is None or dataset not in content:
         raise ProlepsisError(
             f"The description has several datasets; {dataset!r} is none of them.",
             where=path,
             remedy=f"Set dataset. {offer(dataset or '', list(content))}",
         )
-    return content[dataset]
+    return _object(content[dataset], path)
 
 
 def _report_missing(folder: Path, missing: Sequence[str], parts: Sequence[str], leave_out: bool) -> None:
@@ -272,19 +347,46 @@ def _examine(
     folder: Path, video: str, split: str, streams: Sequence[str], targets: str, tolerance: int
 ) -> PrecomputedVideo:
     paths = {name: folder / name / f"{video}.npy" for name in (*streams, targets)}
+    for name, path in paths.items():
+        _check_numbers(path, fewest_axes=1 if name == targets else 2)
     lengths = {name: len(open_array(path)) for name, path in paths.items()}
-    if max(lengths.values()) - min(lengths.values()) > tolerance or min(lengths.values()) == 0:
+    if max(lengths.values()) - min(lengths.values()) > tolerance:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise ProlepsisError(
             f"The files of {video!r} have different numbers of steps: {told}.",
             where=folder,
             remedy="Take features and targets of one rate. Differences up to length_tolerance are cut off.",
         )
-    for name in streams:
-        if open_array(paths[name]).ndim < 2:
-            raise ProlepsisError("Features have two axes: steps and numbers.", where=paths[name])
     own = tuple(paths[name] for name in streams)
     return PrecomputedVideo(video, split, min(lengths.values()), own, paths[targets])
+
+
+def _check_numbers(path: Path, *, fewest_axes: int) -> None:
+    """Refuses an array that cannot be features or targets, by its header."""
+    array = open_array(path)
+    if array.dtype.kind not in "biuf":
+        raise ProlepsisError(
+            f"The array is of {array.dtype}; features and targets are real numbers.",
+            where=path,
+            remedy="Save it as float32, float16 or uint8.",
+        )
+    if array.ndim < fewest_axes or array.size == 0:
+        wanted = "steps and numbers" if fewest_axes > 1 else "steps, and classes where there are several"
+        raise ProlepsisError(
+            f"The array has the shape {list(array.shape)}; its axes are {wanted}, none of length zero.",
+            where=path,
+            remedy="Compute the video's features and targets again, or take it off the lists.",
+        )
+
+
+def _check_finite(block: NDArray[Any], path: Path, start: int) -> None:
+    finite = np.isfinite(block).all(axis=1)
+    if not finite.all():
+        raise ProlepsisError(
+            f"The features of step {start + int(np.argmin(finite))} are not numbers: NaN, or infinite.",
+            where=path,
+            remedy="Compute the video's features again, or take it off the lists.",
+        )
 
 
 def _flat(rows: NDArray[Any]) -> NDArray[Any]:
@@ -313,5 +415,14 @@ def _multi_hot(targets: NDArray[Any], num_classes: int, path: Path) -> NDArray[n
     return shown
 
 
-def _is_background(name: str) -> bool:
-    return name.lower() == BACKGROUND
+def _actions(class_names: Sequence[str], ignored: Sequence[str], background: str | None) -> list[int]:
+    """The columns of classes that are neither the background nor ignored."""
+    return [
+        number
+        for number, name in enumerate(class_names)
+        if not _is_background(name, background) and name not in ignored
+    ]
+
+
+def _is_background(name: str, background: str | None) -> bool:
+    return name.lower() == BACKGROUND if background is None else name == background

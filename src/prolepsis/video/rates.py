@@ -1,9 +1,15 @@
-"""The rate of steps, which the manifest counts by and every later stage must have as well."""
+"""The rate of steps or images: what it may be, and that every later stage has the manifest's."""
+
+from typing import Annotated
 
 import polars as pl
+from pydantic import Field
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.video.labels import num_steps
+
+# Beyond a thousand a second no camera and no label goes; a typing error does, and fills the disk with steps.
+Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 
 
 def check_rate(video_manifest: pl.DataFrame, rate: float) -> None:

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from prolepsis.action.hysteresis import Hysteresis
+from prolepsis.video.rates import Rate
 
 
 class SegmentParams(BaseModel):
@@ -52,7 +53,7 @@ class DetectionEvaluationParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rate: PositiveFloat
+    rate: Rate
     protocol: Literal["lstr", "oadtr", "colar", "idn", "idn_tvseries"]
     segments: SegmentParams
     tiou_thresholds: tuple[float, ...] = Field(min_length=1)

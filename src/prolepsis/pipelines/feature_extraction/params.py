@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from prolepsis.video.encoders.choice import EncoderChoice
+from prolepsis.video.rates import Rate
 
 
 class FeatureExtractionParams(BaseModel):
@@ -25,7 +26,7 @@ class FeatureExtractionParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     encoder: EncoderChoice
-    rate: PositiveFloat
+    rate: Rate
     batch_size: PositiveInt
     decoder: Literal["auto", "pyav", "torchcodec"]
     decoder_threads: PositiveInt

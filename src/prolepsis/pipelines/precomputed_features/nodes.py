@@ -1,5 +1,6 @@
 """The nodes that take over features and labels."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from prolepsis.pipelines.precomputed_features.params import PrecomputedFeaturesP
 from prolepsis.video import precomputed
 
 _DATA_INFO = "data_info.json"
+_logger = logging.getLogger(__name__)
 
 
 def import_features(
@@ -27,11 +29,18 @@ def import_features(
         length_tolerance=parameters.length_tolerance,
         leave_out_missing=parameters.missing_videos == "leave_out",
     )
-    ignored = parameters.ignored_classes
-    class_names = precomputed.arrange_classes(description.class_names, ignored)
-    labels = [
-        precomputed.label_steps(video, description.class_names, ignored, parameters.rate) for video in videos
-    ]
+    ignored, background = parameters.ignored_classes, parameters.background
+    class_names = precomputed.arrange_classes(description.class_names, ignored, background)
+    labels = pl.concat(
+        precomputed.label_steps(video, description.class_names, ignored, parameters.rate, background)
+        for video in videos
+    )
+    if labels["labels"].list.first().sum() == 0:
+        _logger.warning(
+            "not one step is background; if one of the classes is the dataset's name for it, say so: "
+            "precomputed_features.background (classes: %s)",
+            ", ".join(class_names[1:]),
+        )
 
     def encode(due: Sequence[str]) -> Iterator[tuple[str, Any]]:
         wanted = set(due)
@@ -51,7 +60,7 @@ def import_features(
         encode=encode,
         dtype=parameters.dtype,
     )
-    return stream, pl.concat(labels), class_names
+    return stream, labels, class_names
 
 
 def measure_import(frame_features: Any, frame_labels: pl.DataFrame, class_names: list[str]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
+from prolepsis.video.rates import Rate
 
 
 class Sessions(BaseModel):
@@ -22,6 +24,7 @@ class PrecomputedFeaturesParams(BaseModel):
         targets: the folder of labels.
         dataset: which of the datasets in `data_info.json`; None where there is one.
         classes: in the order of the targets' columns; None for those of `data_info.json`.
+        background: which of them is the background; None for the one called so, in any case.
         sessions: None for the lists of `data_info.json`.
         ignored_classes: whose steps are neither trained on nor scored.
         missing_videos: what to do when a listed video has no files.
@@ -38,11 +41,12 @@ class PrecomputedFeaturesParams(BaseModel):
     targets: str
     dataset: str | None
     classes: tuple[str, ...] | None
+    background: str | None
     sessions: Sessions | None
     ignored_classes: tuple[str, ...]
     missing_videos: Literal["refuse", "leave_out"]
     length_tolerance: NonNegativeInt
     val_share: float = Field(gt=0.0, lt=1.0)
     seed: int
-    rate: PositiveFloat
+    rate: Rate
     dtype: Literal["float16", "float32"]

@@ -3,10 +3,11 @@
 from collections import Counter
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from prolepsis.plugins import PluginChoice
 from prolepsis.video.labels import BACKGROUND
+from prolepsis.video.rates import Rate
 
 
 class AnnotationReaderChoice(PluginChoice):
@@ -53,7 +54,7 @@ class VideoIngestionParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     annotations: AnnotationReaderChoice
-    rate: PositiveFloat
+    rate: Rate
     rule: Literal["centre", "inclusive", "chunk"]
     classes: tuple[str, ...] | None
     ignored_classes: tuple[str, ...]
@@ -62,7 +63,7 @@ class VideoIngestionParams(BaseModel):
     ends_beyond_video: Literal["refuse", "clip"]
     overlaps_of_one_class: Literal["refuse", "allow"]
     max_bad_share: float = Field(ge=0.0, le=1.0)
-    image_folder_rate: PositiveFloat
+    image_folder_rate: Rate
     split_shares: SplitShares
     val_share: float = Field(gt=0.0, lt=1.0)
     seed: int

@@ -5,10 +5,11 @@ moves is not lost. They are streams to put beside a network of appearance (see `
 """
 
 import math
+from typing import Self
 
 import torch
 import torchvision
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from prolepsis.video.encoders import torchvision_networks as networks
@@ -16,6 +17,11 @@ from prolepsis.video.encoders.base import FrameEncoder, Normalisation, frame_pai
 
 _WHERE = "prolepsis.frame_encoders: optical_flow"
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def _check_cells(cells: int, input_size: int) -> None:
+    if cells > input_size:
+        raise ValueError(f"cells: {cells} a side are more than the {input_size} pixels of input_size")
 
 
 class FrameDifference(FrameEncoder):
@@ -26,12 +32,17 @@ class FrameDifference(FrameEncoder):
 
         model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-        seconds: float = Field(default=0.1, gt=0)
+        seconds: float = Field(default=0.1, gt=0, allow_inf_nan=False)
         """From the earlier frame to the step's centre."""
         cells: int = Field(default=8, ge=1)
         """Along each side of the grid."""
         input_size: int = Field(default=128, ge=8)
         """The side, in pixels, to which frames are scaled."""
+
+        @model_validator(mode="after")
+        def _check_grid(self) -> Self:
+            _check_cells(self.cells, self.input_size)
+            return self
 
     luma: Tensor
 
@@ -66,7 +77,7 @@ class OpticalFlow(FrameEncoder):
 
         name: str = "raft_small"
         """`raft_small` or `raft_large`."""
-        seconds: float = Field(default=0.1, gt=0)
+        seconds: float = Field(default=0.1, gt=0, allow_inf_nan=False)
         """From the earlier frame to the step's centre."""
         updates: int = Field(default=12, ge=1)
         """How often the flow is refined."""
@@ -76,6 +87,11 @@ class OpticalFlow(FrameEncoder):
         """Of the histogram of each cell; the first is to the right, the next ones turn downwards."""
         input_size: int = Field(default=256, ge=128, multiple_of=8)
         """The side, in pixels, to which frames are scaled."""
+
+        @model_validator(mode="after")
+        def _check_grid(self) -> Self:
+            _check_cells(self.cells, self.input_size)
+            return self
 
     def __init__(self, config: Config) -> None:
         known = torchvision.models.list_models(module=torchvision.models.optical_flow)
