@@ -81,6 +81,8 @@ class Normalisation(nn.Module):
 class ImageEncoder(FrameEncoder):
     """A frozen image network that encodes the frame at each step's centre.
 
+    Frames are scaled bilinearly, whatever interpolation the network was trained with: decoders scale them so.
+
     Args:
         network: [B, 3, S, S] to [B, D]; it is put in evaluation mode.
         mean, std: of the network's training images, for channels from 0 to 1.

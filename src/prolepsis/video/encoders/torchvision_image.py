@@ -2,7 +2,7 @@
 
 The features are what the classifier's last linear layer reads: `pool5` of a ResNet, `fc7` of a VGG, the class
 token of a ViT. Images are normalised as the chosen weights say and, unlike in torchvision's presets, shown
-whole (see `base`).
+whole (see `base`) and scaled bilinearly, also where the preset is bicubic (as Swin's).
 """
 
 import torchvision
