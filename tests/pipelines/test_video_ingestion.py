@@ -271,6 +271,14 @@ def test_a_file_without_one_action_is_an_error(raw_videos: Path, tmp_path: Path)
         read_annotations(path, manifest, set_aside, parameters())
 
 
+def test_an_empty_annotation_file_gets_as_far_as_its_reader(project: Any) -> None:
+    path = project.path / "data" / "test" / "01_raw" / "annotations.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    loaded = project.catalog().load("raw_annotations")  # else the message of its suite, without the path
+    assert loaded.resolve() == path.resolve()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

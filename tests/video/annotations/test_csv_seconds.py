@@ -31,7 +31,8 @@ def test_a_csv_may_have_other_columns_separators_and_a_byte_order_mark(tmp_path:
 @pytest.mark.parametrize(
     ("text", "message", "where"),
     [
-        ("", "no column video, start, end, label; the columns are: none", "line 1"),
+        ("", "The annotation file is empty", "a.csv"),
+        ("\n", "no column video, start, end, label; the columns are: none", "line 1"),
         ("video,begin,end,label\n", "no column start; the columns are: video, begin", "line 1"),
         ("video,start,end,label\nharbour,0,1,jump\nharbour,soon,1,jump\n", "start 'soon' is not a", "line 3"),
         ("video,start,end,label\nharbour,0\n", "end '' is not a number", "line 2"),

@@ -44,6 +44,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         READER.read(tmp_path)
 
 
+def test_an_empty_file_is_refused_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "Diving_test.txt").touch()
+    with pytest.raises(ProlepsisError, match="The annotation file is empty") as caught:
+        READER.read(tmp_path)
+    assert caught.value.where == tmp_path / "Diving_test.txt"
+    assert caught.value.remedy
+
+
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProlepsisError, match=r"no file \*\.txt") as caught:
         READER.read(tmp_path)

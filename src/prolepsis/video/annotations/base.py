@@ -59,10 +59,10 @@ def one_file(path: Path) -> Path:
     """The path, for a reader that takes one file.
 
     Raises:
-        ProlepsisError: it is a folder, or nothing is there.
+        ProlepsisError: it is a folder, nothing is there, or nothing is in it.
     """
     if path.is_file():
-        return path
+        return _filled(path)
     problem = "are a folder, and this reader takes one file" if path.is_dir() else "are not there"
     raise ProlepsisError(
         f"The annotations {problem}.",
@@ -152,10 +152,10 @@ def files_of(path: Path, pattern: str) -> list[Path]:
     """The path itself if it is a file; of a folder, the files that match the pattern, sorted.
 
     Raises:
-        ProlepsisError: there are none.
+        ProlepsisError: there are none, or one is empty.
     """
     if path.is_file():
-        return [path]
+        return [_filled(path)]
     found = sorted(file for file in path.rglob(pattern) if file.is_file() and not file.name.startswith("."))
     if not found:
         raise ProlepsisError(
@@ -163,7 +163,15 @@ def files_of(path: Path, pattern: str) -> list[Path]:
             where=path,
             remedy="Put the annotation files there, or choose another reader: video_ingestion.annotations.",
         )
-    return found
+    return [_filled(file) for file in found]
+
+
+def _filled(file: Path) -> Path:
+    if file.stat().st_size == 0:
+        raise ProlepsisError(
+            "The annotation file is empty.", where=file, remedy="Write annotations into it, or remove it."
+        )
+    return file
 
 
 def seconds(text: str, column: str, where: str) -> float:
