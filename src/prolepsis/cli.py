@@ -13,6 +13,7 @@ _GROUPS = {
     "plugins": ("prolepsis.cli_plugins", "The swappable parts that are installed."),
     "tokenizers": ("prolepsis.cli_tokenizers", "How the trained tokenizers split a sentence."),
     "validation": ("prolepsis.cli_validation", "Data contracts, held against the data that is there."),
+    "watch": ("prolepsis.cli_watch", "A trained detector on a video, camera or stream, live."),
     "words": ("prolepsis.cli_words", "What the trained word vectors know of a word."),
 }
 _TRACEBACK = "PROLEPSIS_TRACEBACK"

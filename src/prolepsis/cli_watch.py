@@ -1,0 +1,240 @@
+"""`kedro watch` and `kedro highlights`: trained detectors on a stream, and on a video."""
+
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import ProjectMetadata
+from pydantic import ValidationError
+
+from prolepsis.errors import ProlepsisError
+
+if TYPE_CHECKING:
+    from prolepsis.action.hysteresis import Hysteresis
+    from prolepsis.pipelines.detection_evaluation.params import SegmentParams
+    from prolepsis.watch.alerts import AlertRule
+    from prolepsis.watch.engine import Watch
+    from prolepsis.watch.model import WatchModel
+
+_MODELS = Path("06_models") / "detectors"
+_REPORTS = Path("08_reporting")
+
+_environment = click.option(
+    "--env", "-e", default="base", show_default=True, help="The environment of the configuration."
+)
+_detector = click.option(
+    "--detector", "-d", default="trn", show_default=True, help="A trained detector, by its variant's name."
+)
+_device = click.option("--device", help="cpu, cuda, cuda:1, mps or auto; by default as in globals.yml.")
+_classes = click.option(
+    "--class", "classes", multiple=True, help="Only this class; may be given several times."
+)
+_start_threshold = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="The probability at which an action begins; this and the next three are by default as in "
+    "detection_evaluation.segments.",
+)
+_end_threshold = click.option(
+    "--end-threshold", type=click.FloatRange(0, 1), help="The probability below which it ends."
+)
+_min_seconds = click.option("--min-seconds", type=click.FloatRange(0), help="How long it must last to count.")
+_release_seconds = click.option(
+    "--release-seconds", type=click.FloatRange(0), help="How long it must be below before it has ended."
+)
+
+
+def _told(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What a user can mend is told in one message."""
+
+    @wraps(command)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except ProlepsisError as error:
+            raise click.ClickException(str(error)) from error
+
+    return wrapper
+
+
+def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (_release_seconds, _min_seconds, _end_threshold, _start_threshold):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("source")
+@_detector
+@click.option("--fast", is_flag=True, help="A file as fast as it can be read, every step of it.")
+@_segment_options
+@click.option(
+    "--cool-down",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    help="Seconds from one alert of a class to the next.",,
+)
+@_classes
+@click.option(
+    "--rate", type=float, help="Steps per second of features that arrive in a folder, to be checked."
+)
+@click.option(
+    "--log",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file that lines are appended to; by default 08_reporting/watch/DETECTOR.jsonl in the data folder.",
+)
+@_device
+@_environment
+@click.pass_obj
+@_told
+def watch(metadata: ProjectMetadata, source: str, detector: str, env: str, **options: Any) -> None:
+    """Watch SOURCE with a trained detector, and tell what it sees as JSON lines.
+
+    SOURCE is a video file (played at its own pace, or with --fast), a camera's number, the address of a stream
+    (rtsp://, http://, …), or a folder in which features arrive as .npy files.
+    """
+    from prolepsis.watch.alerts import AlertRule
+
+    settings = _settings(metadata, env)
+    model = _model(settings, detector, options["device"])
+    rule = AlertRule(
+        _rule(settings, model, options),
+        round(options["cool_down"] * model.rate),
+        _chosen(options["classes"], model.class_names),
+    )
+    log = options["log"] or settings.data / _REPORTS / "watch" / f"{detector}.jsonl"
+    _watch(settings, model, rule, source, log, options)
+
+
+def _watch(
+    settings: "_Settings",
+    model: "WatchModel",
+    rule: "AlertRule",
+    source: str,
+    log: Path,
+    options: Mapping[str, Any],
+) -> None:
+    from prolepsis.watch.alerts import Alerts
+    from prolepsis.watch.engine import Watch
+    from prolepsis.watch.sources import Opening, open_source
+    from prolepsis.watch.telling import Teller, journal
+
+    with journal(log, click.echo) as tell:
+        opening = Opening(
+            fast=options["fast"],
+            rate=options["rate"],
+            image_folder_rate=settings.image_folder_rate,
+            on_problem=lambda message: tell({"event": "problem", "message": message}),
+        )
+        opened = open_source(source, model, opening)
+        running = Watch(model, opened)
+        teller = Teller(running, model, Alerts(len(model.class_names), rule), tell)
+        tell({"event": "start", "source": opened.name, "detector": model.name, "rate": model.rate})
+        with _stopped_by_signals(running):
+            for _ in teller.moments():
+                pass
+
+
+@contextmanager
+def _stopped_by_signals(running: "Watch") -> Iterator[None]:
+    """Ctrl-C and a polite kill end the watch as the end of its source would."""
+
+    def stop(*_: object) -> None:
+        running.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the project's configuration says."""
+
+    data: Path
+    device: str
+    segments: "SegmentParams"
+    image_folder_rate: float
+
+
+def _settings(metadata: ProjectMetadata, env: str) -> _Settings:
+    context = KedroSession.create(metadata.project_path, env=env, save_on_close=False).load_context()
+    shared = context.config_loader["globals"]
+    return _Settings(
+        data=metadata.project_path / str(shared["data"]),
+        device=str(shared["device"]),
+        segments=context.params["detection_evaluation"].segments,
+        image_folder_rate=context.params["video_ingestion"].image_folder_rate,
+    )
+
+
+def _model(settings: _Settings, detector: str, device: str | None) -> "WatchModel":
+    from prolepsis.plugins import offer
+    from prolepsis.training.device import resolve_device
+    from prolepsis.training.saved_model import SavedModel
+    from prolepsis.watch.model import load_watch_model
+
+    folder = settings.data / _MODELS
+    trained = sorted(path.parent.name for path in folder.glob("*/metadata.json"))
+    if not trained:
+        raise ProlepsisError(
+            "No detector has been trained.",
+            where=folder,
+            remedy="Run 'kedro run --pipelines video', or 'dvc repro'.",
+        )
+    if detector not in trained:
+        raise ProlepsisError(
+            f"There is no trained detector {detector!r}.", where=folder, remedy=offer(detector, trained)
+        )
+    return load_watch_model(
+        detector, SavedModel.load(folder / detector), resolve_device(device or settings.device)
+    )
+
+
+def _rule(settings: _Settings, model: "WatchModel", options: Mapping[str, Any]) -> "Hysteresis":
+    """The configured rule, with what the command line says of it."""
+    from prolepsis.pipelines.detection_evaluation.params import SegmentParams
+    from prolepsis.plugins import describe_validation_error
+
+    given = {
+        "start_threshold": options["threshold"],
+        "end_threshold": options["end_threshold"],
+        "min_seconds": options["min_seconds"],
+        "release_seconds": options["release_seconds"],
+    }
+    chosen = settings.segments.model_dump() | {key: value for key, value in given.items() if value is not None}
+    try:
+        return SegmentParams.model_validate(chosen).rule(model.rate)
+    except ValidationError as error:
+        raise ProlepsisError(
+            f"The rule for segments is wrong: {describe_validation_error(error)}",
+            where="the command line, or detection_evaluation.segments",
+            remedy="Give --threshold and --end-threshold so that the second is not above the first.",
+        ) from error
+
+
+def _chosen(names: Sequence[str], class_names: Sequence[str]) -> frozenset[int] | None:
+    """The classes that are asked for by name; None for all.
+
+    Raises:
+        ProlepsisError: there is no such class.
+    """
+    from prolepsis.plugins import offer
+
+    actions = list(class_names[1:])
+    for name in names:
+        if name not in actions:
+            raise ProlepsisError(
+                f"The detector knows no class {name!r}.", where="--class", remedy=offer(name, actions)
+            )
+    return frozenset(class_names.index(name) for name in names) or None
