@@ -1,8 +1,9 @@
 """`kedro watch` and `kedro highlights`: trained detectors on a stream, and on a video."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -79,7 +80,7 @@ def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.FloatRange(0),
     default=2.0,
     show_default=True,
-    help="Seconds from one alert of a class to the next.",,
+    help="Seconds from one alert of a class to the next.",
 )
 @_classes
 @click.option(
@@ -88,7 +89,21 @@ def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--log",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The file that lines are appended to; by default 08_reporting/watch/DETECTOR.jsonl in the data folder.",
+    help="The file that lines are appended to; by default 08_reporting/watch/DETECTOR.jsonl of the data.",
+)
+@click.option("--page", is_flag=True, help="Serve a live page, until Ctrl-C.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address that the page is served at; beyond this machine it takes a token, which is printed.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8765,
+    show_default=True,
+    help="Of the page; 0 for any that is free.",
 )
 @_device
 @_environment
@@ -97,8 +112,8 @@ def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def watch(metadata: ProjectMetadata, source: str, detector: str, env: str, **options: Any) -> None:
     """Watch SOURCE with a trained detector, and tell what it sees as JSON lines.
 
-    SOURCE is a video file (played at its own pace, or with --fast), a camera's number, the address of a stream
-    (rtsp://, http://, …), or a folder in which features arrive as .npy files.
+    SOURCE is a video file (played at its own pace, or with --fast), a camera's number, the address of a
+    stream (rtsp://, http://, …), or a folder in which features arrive as .npy files.
     """
     from prolepsis.watch.alerts import AlertRule
 
@@ -123,23 +138,37 @@ def _watch(
 ) -> None:
     from prolepsis.watch.alerts import Alerts
     from prolepsis.watch.engine import Watch
-    from prolepsis.watch.sources import Opening, open_source
-    from prolepsis.watch.telling import Teller, journal
+    from prolepsis.watch.page import live_page
+    from prolepsis.watch.sources import Opening, open_source, source_name
+    from prolepsis.watch.telling import Teller, journal, told_to_all
 
-    with journal(log, click.echo) as tell:
+    with ExitStack() as stack:
+        tells = [stack.enter_context(journal(log, click.echo))]
+        page = None
+        if options["page"]:
+            greeting = model.greeting(source_name(source), rule.hysteresis.start_threshold)
+            page = stack.enter_context(live_page(greeting, options["host"], options["port"]))
+            click.echo(f"The live page: {page.address}", err=True)
+            tells.append(page.hub.tell)
+        tell = told_to_all(tells)
         opening = Opening(
             fast=options["fast"],
             rate=options["rate"],
             image_folder_rate=settings.image_folder_rate,
             on_problem=lambda message: tell({"event": "problem", "message": message}),
+            on_frame=page.pictures.offer if page else None,
         )
-        opened = open_source(source, model, opening)
-        running = Watch(model, opened)
+        running = Watch(model, open_source(source, model, opening))
         teller = Teller(running, model, Alerts(len(model.class_names), rule), tell)
-        tell({"event": "start", "source": opened.name, "detector": model.name, "rate": model.rate})
+        tell({"event": "start", "source": source_name(source), "detector": model.name, "rate": model.rate})
         with _stopped_by_signals(running):
-            for _ in teller.moments():
-                pass
+            for moment in teller.moments():
+                if page:
+                    page.hub.show(moment)
+        if page and not running.stopped:
+            click.echo("The source has ended. Ctrl-C closes the page.", err=True)
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
 
 
 @contextmanager
@@ -212,7 +241,9 @@ def _rule(settings: _Settings, model: "WatchModel", options: Mapping[str, Any]) 
         "min_seconds": options["min_seconds"],
         "release_seconds": options["release_seconds"],
     }
-    chosen = settings.segments.model_dump() | {key: value for key, value in given.items() if value is not None}
+    chosen = settings.segments.model_dump() | {
+        key: value for key, value in given.items() if value is not None
+    }
     try:
         return SegmentParams.model_validate(chosen).rule(model.rate)
     except ValidationError as error:

@@ -545,11 +545,17 @@ def _header_problems(container: "InputContainer", num_frames: int) -> Iterator[s
 
 def to_picture(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
     """A decoded frame as RGB, upright, scaled to (height, width) where a size is given."""
+    from av.video.reformatter import VideoReformatter
+
     quarter_turns = _rotation(frame) // 90
     height, width = size or (None, None)
     if quarter_turns % 2:
         height, width = width, height
-    converted = frame.to_ndarray(format="rgb24", height=height, width=width, interpolation="BILINEAR")
+    # Not the reformatter that a frame brings along: threads that look at one frame would share it.
+    scaled = VideoReformatter().reformat(
+        frame, width=width, height=height, format="rgb24", interpolation="BILINEAR"
+    )
+    converted = scaled.to_ndarray()
     picture = converted.astype(np.uint8, copy=False)
     return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
 

@@ -88,6 +88,7 @@ class Watch:
         self._clock = clock
         self._stop = threading.Event()
         self._channels: list[Channel[Any]] = []
+        self._told_to_stop = False
         self.num_seen = 0
 
     @property
@@ -95,8 +96,14 @@ class Watch:
         """Steps that a full queue dropped so far."""
         return sum(channel.num_dropped for channel in self._channels)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._told_to_stop
+
     def stop(self) -> None:
         """Ends the beliefs soon; may be called from another thread."""
+        self._told_to_stop = True
         self._stop.set()
         for channel in self._channels:
             channel.stop()

@@ -12,6 +12,7 @@ from prolepsis import plugins
 from prolepsis.action.detectors.base import Detector, State
 from prolepsis.action.training import load_detector
 from prolepsis.errors import ProlepsisError
+from prolepsis.report.timelines import class_hues
 from prolepsis.training.device import autocast, resolve_precision
 from prolepsis.training.saved_model import SavedModel
 from prolepsis.video.encoders.base import FrameEncoder
@@ -41,6 +42,18 @@ class WatchModel:
     encoder: "Encoder | None"
     device: torch.device
     dtype: str
+
+    def greeting(self, source: str, threshold: float) -> dict[str, Any]:
+        """What a live page must know."""
+        return {
+            "source": source,
+            "detector": self.name,
+            "rate": self.rate,
+            "classes": list(self.class_names),
+            "hues": class_hues(len(self.class_names)),
+            "threshold": threshold,
+            "looks_ahead": self.detector.horizon > 0,
+        }
 
     def require_encoder(self) -> "Encoder":
         """The encoder, for a source of pictures.

@@ -73,6 +73,11 @@ def open_source(text: str, model: WatchModel, opening: Opening) -> Source | Feat
     )
 
 
+def source_name(text: str) -> str:
+    """The source for people to read: an address without user and password."""
+    return stream(text).shown if "://" in text else text
+
+
 def _cutting(model: WatchModel, opening: Opening) -> Cutting:
     encoder = model.require_encoder()
     return Cutting(model.rate, encoder.offsets, encoder.size, opening.clock, opening.on_frame)

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -175,3 +175,13 @@ def journal(path: Path, echo: Callable[[str], None]) -> Iterator[Tell]:
             echo(line)
 
         yield tell
+
+
+def told_to_all(tells: Sequence[Tell]) -> Tell:
+    """Tells each event to each of them."""
+
+    def tell(event: Event) -> None:
+        for one in tells:
+            one(event)
+
+    return tell
