@@ -13,14 +13,20 @@ import click
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
 from prolepsis.errors import ProlepsisError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from prolepsis.action.hysteresis import Hysteresis
     from prolepsis.pipelines.detection_evaluation.params import SegmentParams
     from prolepsis.watch.alerts import AlertRule
     from prolepsis.watch.engine import Watch
+    from prolepsis.watch.highlights import WatchedVideo
     from prolepsis.watch.model import WatchModel
 
 _MODELS = Path("06_models") / "detectors"
@@ -269,3 +275,63 @@ def _chosen(names: Sequence[str], class_names: Sequence[str]) -> frozenset[int] 
                 f"The detector knows no class {name!r}.", where="--class", remedy=offer(name, actions)
             )
     return frozenset(class_names.index(name) for name in names) or None
+
+
+@click.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@_detector
+@click.option("--best", type=click.IntRange(1), default=3, show_default=True, help="Segments of each class.")
+@_segment_options
+@_classes
+@click.option("--cut", is_flag=True, help="Also write the segments one after another as highlights.mp4.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder to write; by default 08_reporting/highlights/VIDEO of the data.",
+)
+@_device
+@_environment
+@click.pass_obj
+@_told
+def highlights(metadata: ProjectMetadata, video: Path, detector: str, env: str, **options: Any) -> None:
+    """Find the best moments of VIDEO: a table, pictures on one page, and with --cut a film of them."""
+    from prolepsis.watch.highlights import check_replaceable, find_highlights, write_highlights
+
+    settings = _settings(metadata, env)
+    folder = options["output"] or settings.data / _REPORTS / "highlights" / video.stem
+    check_replaceable(folder)
+    model = _model(settings, detector, options["device"])
+    rule = _rule(settings, model, options)
+    classes = _chosen(options["classes"], model.class_names)
+    watched = _watched(settings, model, video)
+    found = find_highlights(watched, rule, options["best"], classes)
+    table = write_highlights(folder, watched, found, rule, cut=options["cut"])
+    if found:
+        Console().print(_highlights_table(table))
+    else:
+        click.echo("No action was probable enough for long enough. A lower --threshold finds more.")
+    click.echo(folder / "index.html")
+
+
+def _watched(settings: _Settings, model: "WatchModel", video: Path) -> "WatchedVideo":
+    import numpy as np
+
+    from prolepsis.training.progress import track
+    from prolepsis.watch.engine import Watch
+    from prolepsis.watch.highlights import WatchedVideo
+    from prolepsis.watch.sources import Opening, open_video
+
+    opening = Opening(fast=True, image_folder_rate=settings.image_folder_rate)
+    beliefs = Watch(model, open_video(video, model, opening)).beliefs()
+    scores = [belief.scores for belief in track(beliefs, f"Watching {video.name}", None, "steps")]
+    return WatchedVideo(
+        video, model.name, model.class_names, model.rate, np.stack(scores), settings.image_folder_rate
+    )
+
+
+def _highlights_table(table: "pl.DataFrame") -> Table:
+    shown = Table("class", *(Column(name, justify="right") for name in ("start", "end", "mean", "highest")))
+    for name, start, end, mean, peak, _ in table.iter_rows():
+        shown.add_row(Text(name), f"{start:.2f} s", f"{end:.2f} s", f"{mean:.3f}", f"{peak:.3f}")
+    return shown

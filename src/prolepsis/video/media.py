@@ -560,6 +560,11 @@ def to_picture(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
     return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
 
 
+def shown_size(frame: "av.VideoFrame") -> tuple[int, int]:
+    """Width and height of a frame that is upright."""
+    return _size_on_show(frame.width, frame.height, _rotation(frame))
+
+
 def _rotation(frame: "av.VideoFrame") -> int:
     """Degrees, counter-clockwise, by which the frame must be turned to be upright: 0, 90, 180 or 270."""
     return round(frame.rotation / 90) * 90 % 360

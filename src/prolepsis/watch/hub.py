@@ -5,7 +5,6 @@ gives way. Whoever comes later first gets the last minute.
 """
 
 import asyncio
-import io
 import json
 import threading
 from collections import deque
@@ -13,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from prolepsis.report.timelines import encode_jpeg
+from prolepsis.video.media import shown_size, to_picture
 from prolepsis.watch.telling import Event, Moment
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _REMEMBERED_SECONDS = 60
 _REMEMBERED_EVENTS = 100
 _PICTURES_PER_SECOND = 12.0
 _PICTURE_WIDTH = 640
-_JPEG_QUALITY = 70
 
 
 class Mailbox:
@@ -185,14 +185,8 @@ class Pictures:
             self._stop.wait(self._pause)
 
 
-def small_jpeg(frame: "av.VideoFrame", width: int = _PICTURE_WIDTH) -> bytes:
-    """A frame as a JPEG, upright, at most that wide."""
-    from PIL import Image
-
-    from prolepsis.video.media import to_picture
-
-    image = Image.fromarray(to_picture(frame, None))
-    image.thumbnail((width, width))
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
+def small_jpeg(frame: "av.VideoFrame") -> bytes:
+    """A frame as a JPEG, upright, at most 640 pixels wide."""
+    width, height = shown_size(frame)
+    scale = min(1.0, _PICTURE_WIDTH / width)
+    return encode_jpeg(to_picture(frame, (max(1, round(scale * height)), max(1, round(scale * width)))))

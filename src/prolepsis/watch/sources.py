@@ -1,5 +1,6 @@
 """What a person writes as the source of a watch, and what it means."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,9 +29,9 @@ class Opening:
     """
 
     fast: bool
-    rate: float | None
     image_folder_rate: float
-    on_problem: Callable[[str], None]
+    rate: float | None = None
+    on_problem: Callable[[str], None] = logging.getLogger(__name__).warning
     on_frame: OnFrame | None = None
     clock: Clock = time.monotonic
 
@@ -62,10 +63,19 @@ def open_source(text: str, model: WatchModel, opening: Opening) -> Source | Feat
             on_problem=opening.on_problem,
             clock=opening.clock,
         )
+    return open_video(path, model, opening)
+
+
+def open_video(path: Path, model: WatchModel, opening: Opening) -> VideoFile:
+    """A video file, or a folder of numbered images.
+
+    Raises:
+        ProlepsisError: there is none.
+    """
     if not path.exists():
         raise ProlepsisError(
             "There is no such video or folder.",
-            where=text,
+            where=path,
             remedy="Give a video file, a folder, a camera's number, or an address such as rtsp://camera/stream.",
         )
     return VideoFile(
