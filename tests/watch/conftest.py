@@ -1,6 +1,6 @@
 """Small detectors with seeded weights over what changes between two frames, and videos to show them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,11 @@ from prolepsis import plugins
 from prolepsis.action.standardisation import FeatureMoments
 from prolepsis.action.training import DETECTORS, build_detector
 from prolepsis.training.saved_model import SavedModel
+from prolepsis.video.encoders.extraction import Decoding, VideoSteps, extract_features
+from prolepsis.video.encoders.motion import FrameDifference
+from prolepsis.video.features import FeatureStore, FeatureStream, SourceVideo, write_feature_store
+from prolepsis.video.labels import num_steps
+from prolepsis.video.media import probe
 from prolepsis.watch.model import WatchModel, load_watch_model
 
 RATE = 6.25
@@ -101,6 +106,30 @@ def write_film(path: Path, still: list[bool], frames_per_second: int = 25, seed:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def stored_features(film: Path, folder: Path) -> FeatureStore:
+    """As the pipeline feature_extraction stores them, in batches, as float16."""
+    encoder = FrameDifference(FrameDifference.Config(**ENCODER))
+    total = num_steps(probe(film).duration, RATE)
+
+    def encode(_: Sequence[str]) -> Any:
+        return extract_features(
+            [VideoSteps("film", film, total)],
+            encoder,
+            rate=RATE,
+            batch_size=7,
+            decoding=Decoding(1),
+            device=CPU,
+            precision=torch.float32,
+        )
+
+    videos = [SourceVideo("film", total, "")]
+    folder.mkdir()
+    write_feature_store(
+        folder, FeatureStream("frame_difference", {}, "", "float32", RATE, DIMENSION, videos, encode)
+    )
+    return FeatureStore.open(folder)
 
 
 @pytest.fixture

@@ -1,55 +1,25 @@
 """A watch believes what the pipelines believe of the same video, and never falls behind what is live."""
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from prolepsis.action.scoring import score_videos
 from prolepsis.errors import ProlepsisError
-from prolepsis.video.encoders.extraction import Decoding, VideoSteps, extract_features
-from prolepsis.video.encoders.motion import FrameDifference
 from prolepsis.video.errors import UnreadableVideoError
-from prolepsis.video.features import FeatureStore, FeatureStream, SourceVideo, write_feature_store
-from prolepsis.video.labels import num_steps
 from prolepsis.video.live import StepClip
-from prolepsis.video.media import probe
 from prolepsis.watch.engine import StepFeature, Watch
 from prolepsis.watch.model import WatchModel, load_watch_model
 from prolepsis.watch.sources import Opening, open_source
 
-from .conftest import CPU, DIMENSION, ENCODER, RATE, MakeModel, MakeSaved
+from .conftest import CPU, DIMENSION, RATE, MakeModel, MakeSaved, stored_features
 
 FAST = Opening(fast=True, image_folder_rate=25.0)
-
-
-def stored_features(film: Path, folder: Path) -> FeatureStore:
-    """As the pipeline feature_extraction stores them, in batches, as float16."""
-    encoder = FrameDifference(FrameDifference.Config(**ENCODER))
-    total = num_steps(probe(film).duration, RATE)
-
-    def encode(_: Sequence[str]) -> Any:
-        return extract_features(
-            [VideoSteps("film", film, total)],
-            encoder,
-            rate=RATE,
-            batch_size=7,
-            decoding=Decoding(1),
-            device=CPU,
-            precision=torch.float32,
-        )
-
-    videos = [SourceVideo("film", total, "")]
-    folder.mkdir()
-    write_feature_store(
-        folder, FeatureStream("frame_difference", {}, "", "float32", RATE, DIMENSION, videos, encode)
-    )
-    return FeatureStore.open(folder)
 
 
 @pytest.mark.parametrize("plugin", ["rnn", "trn", "oadtr"])
