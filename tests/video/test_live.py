@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -155,15 +156,22 @@ def test_a_folder_of_images_is_a_film(tmp_path: Path) -> None:
 class Endless:
     """A container that does not know its length, as that of a live stream."""
 
-    def __init__(self, container: Any) -> None:
+    def __init__(self, container: Any, form: str) -> None:
         self._container = container
         self.duration = None
+        self.format = SimpleNamespace(name=form)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._container, name)
 
 
-def streams(monkeypatch: pytest.MonkeyPatch, openings: list[Path | None], *, endless: bool = True) -> None:
+def streams(
+    monkeypatch: pytest.MonkeyPatch,
+    openings: list[Path | None],
+    *,
+    endless: bool = True,
+    form: str = "rtsp",
+) -> None:
     """Each opening of a stream gives the next file; None cannot be opened."""
     left = iter(openings)
 
@@ -173,7 +181,7 @@ def streams(monkeypatch: pytest.MonkeyPatch, openings: list[Path | None], *, end
         if path is None:
             raise UnreadableVideoError("The source cannot be opened: no route.", where=address.shown)
         with av.open(str(path)) as container:
-            yield Endless(container) if endless else container
+            yield Endless(container, form) if endless else container
 
     monkeypatch.setattr(live, "_open", opened)
 
@@ -212,6 +220,34 @@ def test_a_recording_that_is_served_just_ends(uneven: Path, monkeypatch: pytest.
     streams(monkeypatch, [uneven], endless=False)
     source = LiveStream(stream("http://server/a.mp4"), Cutting(6.25, (0.0,), SIZE), lambda *_: pytest.fail())
     assert len(list(source.clips(threading.Event()))) > 20
+
+
+def test_what_is_sent_ahead_of_time_is_watched_at_its_own_pace(
+    uneven: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duration = media.probe(uneven).duration
+    for url, waited in (("https://server/live.m3u8", duration), ("rtsp://camera/1", 0.0)):
+        streams(monkeypatch, [uneven], endless=False)
+        clock = Clock()
+        waiting = Waiting(clock)
+        source = LiveStream(stream(url), Cutting(6.25, (0.0,), SIZE, clock), lambda *_: pytest.fail())
+        found = list(source.clips(waiting))
+        assert sum(waiting.waits) == pytest.approx(waited, abs=0.2)
+        assert len(found) == pytest.approx(duration * 6.25, abs=1)
+
+
+def test_pictures_without_times_are_of_when_they_came(uneven: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams(monkeypatch, [uneven], form="mpjpeg")
+    clock = Clock()
+
+    def on_frame(_: Any) -> None:
+        clock.now += 0.5
+
+    cutting = Cutting(6.25, (0.0,), SIZE, clock, on_frame)
+    source = LiveStream(stream("http://camera/video.mjpg"), cutting, lambda *_: None)
+    found = list(source.clips(Waiting(clock, most=1)))
+    # 80 pictures, half a second apart; the decoder gives the last few at once.
+    assert len(found) == pytest.approx(39.5 * 6.25, abs=5)
 
 
 def test_what_is_shown_of_an_address_has_no_password() -> None:

@@ -39,6 +39,8 @@ _OPEN_TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 10.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+# Pictures one after another, as many a web camera sends them: a frame's time is when it came.
+_FORMATS_WITHOUT_TIMES = ("mjpeg", "mpjpeg")
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 
@@ -201,7 +203,8 @@ class VideoFile:
             if stop.is_set():
                 return
             self._cutting.show(frame)
-            yield from cutter.add(moment, frame, clock())
+            # A frame that is decoded too late came, as a camera's, when it was due: that shows as latency.
+            yield from cutter.add(moment, frame, started + moment if self.live else clock())
         if self.live and started is not None:
             stop.wait(max(0.0, started + frames.duration - clock()))
         yield from cutter.finish(frames.duration, clock())
@@ -214,6 +217,11 @@ class Address:
     place: str
     format: str | None = None
     options: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_ahead_of_time(self) -> bool:
+        """Whether frames come as fast as they can be sent: in pieces of seconds, or a whole recording."""
+        return self.place.startswith(("http://", "https://"))
 
     @property
     def shown(self) -> str:
@@ -299,7 +307,14 @@ class LiveStream:
 
         moment = 0.0
         with _open(self._address) as container:
-            for moment, frame in media.decode(container, self._address.shown, on_packet):
+            has_times = container.format.name not in _FORMATS_WITHOUT_TIMES
+            started: float | None = None
+            for stamp, frame in media.decode(container, self._address.shown, on_packet):
+                started = arrived if started is None else started
+                moment = stamp if has_times else arrived - started
+                if has_times and self._address.is_ahead_of_time:
+                    stop.wait(max(0.0, started + moment - clock()))
+                    arrived = max(arrived, started + moment)
                 if stop.is_set():
                     return
                 self._cutting.show(frame)
