@@ -83,6 +83,8 @@ def test_all_variants_are_trained_scored_and_compared(prepared: Project) -> None
         model = prepared.load(f"{variant}.model")
         assert model.metadata["plugin"] == variant
         assert model.metadata["class_names"] == CLASS_NAMES
+        described = model.metadata["features"]
+        assert (described["encoder"], described["rate"], described["dtype"]) == ("made up", RATE, "float16")
         curves = prepared.load(f"{variant}.training_curves")
         metrics = prepared.load(f"{variant}.training_metrics")
         best = max(row["mean_average_precision"] for row in curves)

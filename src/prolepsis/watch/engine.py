@@ -26,7 +26,7 @@ from prolepsis.watch.model import Encoder, Stepper, WatchModel
 Float32s = NDArray[np.float32]
 Item = TypeVar("Item")
 
-_LIVE_STEPS = 8  # more would only make what is said older
+_LIVE_STEPS = 4  # enough for a hiccup; more would only make what is said older
 _FILE_STEPS = 32
 _LARGEST_BATCH = 16  # beyond it a CPU gets slower
 
