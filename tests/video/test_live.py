@@ -265,7 +265,7 @@ def test_a_camera_is_opened_as_the_system_does(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("sys.platform", "linux")
     assert camera(1) == Address("/dev/video1", "v4l2")
     monkeypatch.setattr("sys.platform", "darwin")
-    assert camera(1) == Address("1", "avfoundation")
+    assert camera(1) == Address("1", "avfoundation", (("framerate", "30"),))
     monkeypatch.setattr("sys.platform", "plan9")
     with pytest.raises(ProlepsisError, match="plan9"):
         camera(1)

@@ -18,7 +18,7 @@ GREETING: dict[str, Any] = {"rate": 0.05, "classes": ["background", "wave"]}  # 
 
 def moment(step: int) -> Moment:
     belief = Belief(0, step, step + 0.5, 0.05, np.array([0.25, 0.75], np.float32), None)
-    return Moment(belief, [], {"steps": step})
+    return Moment(belief, {"steps": step})
 
 
 def test_a_client_that_does_not_look_loses_the_oldest_and_is_woken_once() -> None:
@@ -40,6 +40,8 @@ def test_whoever_comes_later_gets_the_last_minute_and_then_what_happens() -> Non
     for step in range(10):
         hub.show(moment(step))
     hub.tell({"event": "alert", "class": "wave"})
+    for _ in range(200):
+        hub.tell({"event": "status"})
     hub.show_picture(b"jpeg")
     with hub.client(lambda: None) as mailbox:
         assert hub.num_clients == 1

@@ -41,7 +41,6 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 # Pictures one after another, as many a web camera sends them: a frame's time is when it came.
 _FORMATS_WITHOUT_TIMES = ("mjpeg", "mpjpeg")
-_CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
 
 @dataclass(frozen=True)
@@ -238,14 +237,16 @@ def camera(index: int) -> Address:
     Raises:
         ProlepsisError: it is not known how cameras are opened on this system.
     """
-    if sys.platform not in _CAMERAS:
-        raise ProlepsisError(
-            f"It is not known how a camera is opened on {sys.platform}.",
-            where=f"camera {index}",
-            remedy="Give a video file or the address of a stream.",
-        )
-    place = f"/dev/video{index}" if sys.platform == "linux" else str(index)
-    return Address(place, _CAMERAS[sys.platform])
+    if sys.platform == "linux":
+        return Address(f"/dev/video{index}", "v4l2")
+    if sys.platform == "darwin":
+        # Its own default, 29.97 frames a second, is one that many cameras do not have.
+        return Address(str(index), "avfoundation", (("framerate", "30"),))
+    raise ProlepsisError(
+        f"It is not known how a camera is opened by its number on {sys.platform}.",
+        where=f"camera {index}",
+        remedy="Give a video file or the address of a stream.",
+    )
 
 
 def stream(url: str) -> Address:

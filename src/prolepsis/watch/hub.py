@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MESSAGES = 256
 _REMEMBERED_SECONDS = 60
 _REMEMBERED_EVENTS = 100
+_REMEMBERED = ("alert", "problem", "end")  # the state, which is told often, would soon drive them out
 _PICTURES_PER_SECOND = 12.0
 _PICTURE_WIDTH = 640
 
@@ -90,7 +91,8 @@ class Hub:
     def tell(self, event: Event) -> None:
         """An event of the watch."""
         with self._lock:
-            self._events.append(event)
+            if event["event"] in _REMEMBERED:
+                self._events.append(event)
             self._put({"type": "event", **event})
 
     def show(self, moment: Moment) -> None:

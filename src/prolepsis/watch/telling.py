@@ -1,6 +1,8 @@
 """What is told of a watch: events as JSON lines, with the latency and what was dropped."""
 
 import json
+import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ Event = dict[str, Any]
 Tell = Callable[[Event], None]
 
 _REMEMBERED = 10_000  # latencies; at ten steps a second a quarter of an hour
+_MEASURED_SECONDS = 0.5  # percentiles of ten thousand latencies cost more than a small detector's step
 _PERCENTILES = (50, 95, 99)
 
 
@@ -57,10 +60,9 @@ class Meter:
 
 @dataclass(frozen=True)
 class Moment:
-    """One belief as it is shown: beside it, what was told of it and how the watch is doing."""
+    """One belief as it is shown, and how the watch was doing within the last half second."""
 
     belief: Belief
-    events: list[Event]
     status: Event
 
 
@@ -95,17 +97,19 @@ class Teller:
     def moments(self) -> Iterator[Moment]:
         """Each belief, once what is to be told of it is told; at the end a summary is, however it ends."""
         told = self._clock()
+        measured, status = -math.inf, self.status()
         try:
             for belief in self._watch.beliefs():
                 self._meter.add(belief.latency)
-                events = self._events(belief)
-                for event in events:
+                for event in self._events(belief):
                     self._tell(event)
-                status = self.status()
-                if self._clock() - told >= self._status_seconds:
-                    told = self._clock()
-                    self._tell({"event": "status", "time": round(belief.time, 3), **status})
-                yield Moment(belief, events, status)
+                now = self._clock()
+                if now - measured >= _MEASURED_SECONDS:
+                    measured, status = now, self.status()
+                if now - told >= self._status_seconds:
+                    told = now
+                    self._tell({"event": "status", "time": round(belief.time, 3), **self.status()})
+                yield Moment(belief, status)
         finally:
             for event in self._over(self._alerts.finish()):
                 self._tell(event)
@@ -166,13 +170,15 @@ class Teller:
 def journal(path: Path, echo: Callable[[str], None]) -> Iterator[Tell]:
     """Appends events to a file of JSON lines, each with the hour, and echoes the lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock = threading.Lock()  # a source tells of its problems from its own thread
     with path.open("a", encoding="utf-8") as file:
 
         def tell(event: Mapping[str, Any]) -> None:
-            line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
-            file.write(f"{line}\n")
-            file.flush()
-            echo(line)
+            with lock:
+                line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
+                file.write(f"{line}\n")
+                file.flush()
+                echo(line)
 
         yield tell
 
