@@ -2,7 +2,7 @@
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "tokenization": ("wordpiece", "byte_bpe"),
-    "action_detection": ("frame_only", "rnn", "trn", "oadtr"),
+    "action_detection": ("frame_only", "rnn", "trn", "idn", "oadtr", "miniroad", "testra"),
 }
 
 BASELINE = "frame_only"

@@ -13,12 +13,40 @@ step.
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
+from prolepsis.errors import ProlepsisError
+
+
+class ImageAndSensor(BaseModel):
+    """An input of a map of image features beside the values of sensors, as TRN has for HDD; sizes of HDD."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    channels: int = Field(1536, ge=1)
+    """Of the map, whose values are a step's first, one channel after the other."""
+    height: int = Field(8, ge=1)
+    """Of the map."""
+    width: int = Field(8, ge=1)
+    """Of the map."""
+    map_size: int = Field(20, ge=1)
+    """Channels that a 1x1 convolution leaves of the map."""
+    sensors: int = Field(8, ge=1)
+    """Values of the sensors, the last of a step."""
+    sensor_size: int = Field(20, ge=1)
+    """Width of the sensors' layer."""
+
+    @property
+    def input_size(self) -> int:
+        return self.channels * self.height * self.width + self.sensors
+
+    @property
+    def feature_size(self) -> int:
+        return self.map_size * self.height * self.width + self.sensor_size
 
 
 class TRNConfig(BaseModel):
@@ -30,6 +58,8 @@ class TRNConfig(BaseModel):
     """Width of the states of encoder and decoder."""
     feature_size: int | None = Field(None, ge=1)
     """Width of the feature layer and of the future vector; the input's by default."""
+    image_and_sensor: ImageAndSensor | None = None
+    """The features are a map and sensors' values, each with a layer of its own."""
     decoder_steps: int = Field(8, ge=1)
     """Steps that the decoder imagines at each step of the encoder."""
     decoder_targets: Literal["current", "future"] = "current"
@@ -40,6 +70,12 @@ class TRNConfig(BaseModel):
     """What the decoder's loss counts beside the encoder's."""
     linear_std: float = Field(0.001, gt=0)
     """Spread of the linear layers' first weights."""
+
+    @model_validator(mode="after")
+    def _one_feature_layer(self) -> "TRNConfig":
+        if self.image_and_sensor and self.feature_size:
+            raise ValueError("feature_size follows from image_and_sensor; leave one of them out")
+        return self
 
 
 class TRN(Detector):
@@ -56,9 +92,14 @@ class TRN(Detector):
         self.config = config
         self.first_target = 0 if config.decoder_targets == "current" else 1
         self.horizon = config.decoder_steps - 1 + self.first_target
-        hidden, width = config.hidden_size, config.feature_size or input_size
-        self.feature_size = width
-        self.feature_layer = nn.Linear(input_size, width)
+        hidden = config.hidden_size
+        self.feature_layer: nn.Module
+        if config.image_and_sensor:
+            self.feature_size = width = config.image_and_sensor.feature_size
+            self.feature_layer = ImageAndSensorLayer(config.image_and_sensor, input_size)
+        else:
+            self.feature_size = width = config.feature_size or input_size
+            self.feature_layer = nn.Linear(input_size, width)
         self.encoder = nn.LSTMCell(2 * width, hidden)
         self.hidden_to_decoder = nn.Linear(hidden, hidden)
         self.cell_to_decoder = nn.Linear(hidden, hidden)
@@ -150,7 +191,7 @@ class TRN(Detector):
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear | nn.Conv2d):
                 nn.init.normal_(module.weight, 0.0, self.config.linear_std)
             elif isinstance(module, nn.LSTMCell):
                 for parameter in module.parameters():
@@ -158,6 +199,32 @@ class TRN(Detector):
                         nn.init.orthogonal_(parameter)
                     else:
                         nn.init.normal_(parameter)
+
+
+class ImageAndSensorLayer(nn.Module):
+    """A map's channels brought down at each of its places, beside a layer of the sensors' values."""
+
+    def __init__(self, config: ImageAndSensor, input_size: int) -> None:
+        super().__init__()
+        if input_size != config.input_size:
+            raise ProlepsisError(
+                f"The features have {input_size} numbers a step; "
+                f"a map of {config.channels} x {config.height} x {config.width} "
+                f"and {config.sensors} sensors have {config.input_size}.",
+                where="action_detection, config.image_and_sensor",
+                remedy="Say the sizes of your map and sensors there, and import them with "
+                "precomputed_features.maps: kept, the map's stream first.",
+            )
+        self.config = config
+        self.map_layer = nn.Conv2d(config.channels, config.map_size, 1)
+        self.sensor_layer = nn.Linear(config.sensors, config.sensor_size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[..., D]` to `[..., map_size * height * width + sensor_size]`."""
+        config = self.config
+        maps, sensors = features[..., : -config.sensors], features[..., -config.sensors :]
+        reduced = self.map_layer(maps.reshape(-1, config.channels, config.height, config.width))
+        return torch.cat([reduced.view(*features.shape[:-1], -1), self.sensor_layer(sensors)], dim=-1)
 
 
 def _lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
