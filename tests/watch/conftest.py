@@ -28,6 +28,18 @@ CPU = torch.device("cpu")
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "rnn": {"cell": "gru", "hidden_size": 8},
     "trn": {"feature_size": 8, "hidden_size": 8, "decoder_steps": 2, "linear_std": 0.5},
+    "idn": {"window_steps": 4, "embedding_size": 8, "hidden_size": 8},
+    "miniroad": {"embedding_size": 8, "hidden_size": 8, "window_steps": 4},
+    "testra": {
+        "work_steps": 4,
+        "memory_steps": 8,
+        "hidden_size": 8,
+        "num_heads": 2,
+        "feed_forward_size": 8,
+        "memory_queries": 2,
+        "encoder_queries": 2,
+        "anticipation_steps": 2,
+    },
     "oadtr": {
         "window_steps": 4,
         "hidden_size": 8,

@@ -17,12 +17,12 @@ from prolepsis.watch.engine import StepFeature, Watch
 from prolepsis.watch.model import WatchModel, load_watch_model
 from prolepsis.watch.sources import Opening, open_source
 
-from .conftest import CPU, DIMENSION, RATE, MakeModel, MakeSaved, stored_features
+from .conftest import CONFIGS, CPU, DIMENSION, RATE, MakeModel, MakeSaved, stored_features
 
 FAST = Opening(fast=True, image_folder_rate=25.0)
 
 
-@pytest.mark.parametrize("plugin", ["rnn", "trn", "oadtr"])
+@pytest.mark.parametrize("plugin", CONFIGS)
 def test_the_beliefs_are_the_scores_of_the_pipelines(
     plugin: str, film: Path, tmp_path: Path, make_model: MakeModel
 ) -> None:
