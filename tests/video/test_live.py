@@ -1,5 +1,6 @@
 """Steps cut from frames as they come are those that are cut from the whole video."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -259,6 +260,15 @@ def test_an_address_where_nobody_answers_is_an_error() -> None:
     source = LiveStream(stream("rtsp://127.0.0.1:1/x"), Cutting(6.25, (0.0,), SIZE), lambda *_: None)
     with pytest.raises(UnreadableVideoError, match="cannot be opened"):
         list(source.clips(threading.Event()))
+
+
+def test_a_sender_that_is_silent_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "_OPEN_TIMEOUT_S", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+        source = LiveStream(stream(url), Cutting(6.25, (0.0,), SIZE), lambda *_: None)
+        with pytest.raises(UnreadableVideoError, match="nothing came for too long"):
+            list(source.clips(threading.Event()))
 
 
 def test_a_camera_is_opened_as_the_system_does(monkeypatch: pytest.MonkeyPatch) -> None:

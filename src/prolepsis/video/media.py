@@ -589,5 +589,9 @@ def _container_name(container: "InputContainer", path: Path) -> str:
 
 def cause_of(error: Exception) -> str:
     """What FFmpeg or the system says, to go on a sentence with."""
+    import av
+
+    if isinstance(error, av.error.ExitError):  # "immediate exit requested": by the time limit of a stream
+        return "nothing came for too long"
     text = getattr(error, "strerror", None) or str(error)
     return text[:1].lower() + text[1:].rstrip(".")
