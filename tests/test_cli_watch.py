@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -120,6 +123,40 @@ def test_a_polite_kill_ends_it_as_the_end_of_its_source_would(
     assert waiting.is_set()
     assert lines[-1]["event"] == "end"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_page_stays_after_the_source_until_control_c(trained: Project) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "kedro",
+        "watch",
+        "film.mp4",
+        "-d",
+        "rnn",
+        "--fast",
+        "--env",
+        trained.env,
+    ]
+    with subprocess.Popen(
+        [*command, "--page", "--port", "0"],
+        cwd=trained.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None and process.stderr is not None
+            address = next(line for line in process.stderr if "The live page: " in line).split()[-1]
+            next(line for line in process.stderr if "The source has ended" in line)
+            with urlopen(address, timeout=30) as answer:
+                assert b"<title>Watch" in answer.read()
+            process.send_signal(signal.SIGINT)
+            events = [json.loads(line)["event"] for line in process.stdout]
+        finally:
+            process.terminate()
+    assert events == ["start", "alert", "over", "end"]
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(

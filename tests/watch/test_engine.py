@@ -140,6 +140,19 @@ def test_a_watch_ends_when_it_is_told_to(make_model: MakeModel) -> None:
     assert threading.active_count() <= before
 
 
+def test_whoever_stops_looking_ends_the_threads_though_the_source_is_silent(make_model: MakeModel) -> None:
+    class Silent(Camera):
+        def clips(self, stop: threading.Event) -> Generator[StepClip]:
+            yield from super().clips(stop)
+            stop.wait()
+
+    before = threading.active_count()
+    beliefs = Watch(make_model(), Silent([2])).beliefs()
+    next(beliefs)
+    beliefs.close()
+    assert threading.active_count() <= before
+
+
 def test_latency_counts_from_when_the_step_was(make_model: MakeModel) -> None:
     now = iter(range(10_000))
 

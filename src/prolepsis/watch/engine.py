@@ -89,6 +89,7 @@ class Watch:
         self._stop = threading.Event()
         self._channels: list[Channel[Any]] = []
         self._told_to_stop = False
+        self._connection: int | None = None
         self.num_seen = 0
 
     @property
@@ -104,9 +105,7 @@ class Watch:
     def stop(self) -> None:
         """Ends the beliefs soon; may be called from another thread."""
         self._told_to_stop = True
-        self._stop.set()
-        for channel in self._channels:
-            channel.stop()
+        self._halt()
 
     def beliefs(self) -> Generator[Belief]:
         """What is believed, step by step, until the source ends.
@@ -117,17 +116,25 @@ class Watch:
         stepper = Stepper(self._model.detector, self._model.device)
         stepper.step(np.zeros(self._model.detector.input_size, np.float32))  # the first one takes longer
         with ExitStack() as threads:
-            threads.callback(self._stop.set)
-            features = self._features(threads)
-            connection: int | None = None
-            for item in features:
-                if item.connection != connection:
-                    stepper.restart()
-                    connection = item.connection
-                scores, anticipation = stepper.step(self._model.stored(item.feature))
-                self.num_seen += 1
-                latency = self._clock() - item.due
-                yield Belief(item.connection, item.step, item.time, latency, scores, anticipation)
+            try:
+                for item in self._features(threads):
+                    yield self._believe(stepper, item)
+            finally:
+                self._halt()  # before the threads are waited for: one may hang on a source that is silent
+
+    def _believe(self, stepper: Stepper, item: StepFeature) -> Belief:
+        if item.connection != self._connection:
+            stepper.restart()
+            self._connection = item.connection
+        scores, anticipation = stepper.step(self._model.stored(item.feature))
+        self.num_seen += 1
+        latency = self._clock() - item.due
+        return Belief(item.connection, item.step, item.time, latency, scores, anticipation)
+
+    def _halt(self) -> None:
+        self._stop.set()
+        for channel in self._channels:
+            channel.stop()
 
     def _features(self, threads: ExitStack) -> Channel[StepFeature]:
         """The threads before the last one, started; they end with `threads`."""
