@@ -37,7 +37,7 @@ def sweep(
 ) -> pl.DataFrame:
     """Trains every tokenizer at every size and measures them all on the same documents.
 
-    Words are counted once for each trainer. `bpe`, `byte_bpe` and `wordpiece` learn once, for the largest
+    Words are counted once for each trainer. `bpe`, `byte_bpe`, `word_level` and `wordpiece` learn once, for the largest
     size, as the others are the beginning of it; `unigram` learns each size from the start, and a trainer that
     does not learn from counted words reads the texts for each.
 
