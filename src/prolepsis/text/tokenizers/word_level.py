@@ -1,8 +1,8 @@
 """A token for each whole word, as word2vec, GloVe and published word lists have it.
 
-Text is cut as BERT cuts it before WordPiece: at white space, at punctuation and around every CJK character. Accents stay
-even where case does not: `río` and `rio` are two words. A word that is too rare for the vocabulary is the unknown
-token, whole; nothing is said of its letters.
+Text is cut as BERT cuts it before WordPiece: at white space, at punctuation and around every CJK character.
+Accents stay even where case does not: `río` and `rio` are two words. A word that is too rare for the
+vocabulary is the unknown token, whole; nothing is said of its letters.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ class WordLevelTrainer(WordTrainer):
 def _check_room(size: int, num_special: int) -> None:
     if size <= num_special:
         raise ProlepsisError(
-            f"A vocabulary of {size} does not even hold the special tokens, which are {num_special}, and a word.",
+            f"A vocabulary of {size} does not even hold the {num_special} special tokens and a word.",
             where="vocabulary_size",
             remedy="Raise 'vocabulary_size'.",
         )
