@@ -23,6 +23,7 @@ STAGES = {
     "corpus_ingestion",
     "tokenization-wordpiece",
     "tokenization-byte_bpe",
+    "tokenization-word_level",
     "tokenization",
     "word2vec",
     "bert",
