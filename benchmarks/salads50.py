@@ -229,8 +229,8 @@ def print_table(out: Path, videos: Mapping[int, Sequence[LabelledVideo]]) -> Non
         print(f"| {name} | {row(floor)} | | |")
     lines = out / "runs.jsonl"
     runs = [Run(**json.loads(line)) for line in lines.open(encoding="utf-8")] if lines.is_file() else []
-    for detector in CANDIDATES:
-        ours = [one for one in runs if one.detector == detector and one.candidate in CANDIDATES[detector]]
+    for detector, candidates in CANDIDATES.items():
+        ours = [one for one in runs if one.detector == detector and one.candidate in candidates]
         seeds = sorted({one.seed for one in ours if complete(ours, one.seed)})
         if seeds:
             chosen = {seed: choose(ours, seed) for seed in seeds}
@@ -238,7 +238,7 @@ def print_table(out: Path, videos: Mapping[int, Sequence[LabelledVideo]]) -> Non
             epochs = statistics.median(one.epoch for runs in chosen.values() for one in runs)
             seconds = statistics.median(one.cpu_seconds for runs in chosen.values() for one in runs)
             print(f"| `{detector}` | {row(summary)} | {epochs:.0f} | {seconds:.0f} |")
-            for candidate in CANDIDATES[detector]:
+            for candidate in candidates:
                 print(f"|   {candidate} | {describe(out, ours, candidate, videos, chosen)} |")
 
 
@@ -249,9 +249,7 @@ def complete(runs: Sequence[Run], seed: int) -> bool:
 def choose(runs: Sequence[Run], seed: int) -> list[Run]:
     """Of each fold the run that validation likes best."""
     return [
-        max(
-            (one for one in runs if one.fold == fold and one.seed == seed), key=lambda one: one.validation
-        )
+        max((one for one in runs if one.fold == fold and one.seed == seed), key=lambda one: one.validation)
         for fold in FOLDS
     ]
 
