@@ -7,9 +7,10 @@ step late: what was imagined at step k enters at step k+1.
 
 The loop over steps cannot be cut, since each step needs the last one's future. What does not depend on it,
 the features' share of the gates, is computed for all steps at once, and the rest is one matrix product per
-step.
+step and cell. The gradients of the weights in the loop are found once for all steps (`deferred`).
 """
 
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
+from prolepsis.action.detectors.deferred import DeferredLinear, lstm_cell
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 
 
@@ -40,6 +42,19 @@ class TRNConfig(BaseModel):
     """What the decoder's loss counts beside the encoder's."""
     linear_std: float = Field(0.001, gt=0)
     """Spread of the linear layers' first weights."""
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The layers that every step uses, for one forward pass."""
+
+    encoder: DeferredLinear
+    hidden_to_decoder: DeferredLinear
+    cell_to_decoder: DeferredLinear
+    decoder: DeferredLinear
+    classifier: DeferredLinear
+    scores_to_decoder: DeferredLinear
+    decoder_to_future: DeferredLinear
 
 
 class TRN(Detector):
@@ -82,7 +97,7 @@ class TRN(Detector):
         return {"hidden": hidden, "cell": hidden, "future": weight.new_zeros(batch_size, self.feature_size)}
 
     def step(self, feature: Tensor, state: State) -> StepOutput:
-        state, decoded = self._advance(self._feature_gates(feature), state, self._recurrent_weight())
+        state, decoded = self._advance(self._feature_gates(feature), state, self._loop())
         scores = self.classifier(self.dropout(state["hidden"]))
         return StepOutput(scores, self._anticipation(decoded), state)
 
@@ -103,11 +118,11 @@ class TRN(Detector):
     def _unroll(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the encoder `[B, T, C]` and of every decoder step `[B, T, L, C]`."""
         feature_gates = self._feature_gates(features)
-        weight = self._recurrent_weight()
+        loop = self._loop()
         state = self.initial_state(len(features))
         hidden, decoded = [], []
         for gates in feature_gates.unbind(1):
-            state, imagined = self._advance(gates, state, weight)
+            state, imagined = self._advance(gates, state, loop)
             hidden.append(state["hidden"])
             decoded.append(imagined)
         return self.classifier(self.dropout(torch.stack(hidden, 1))), torch.stack(decoded, 1)
@@ -118,30 +133,41 @@ class TRN(Detector):
         weight = self.encoder.weight_ih[:, : self.feature_size]
         return functional.linear(features, weight, self.encoder.bias_ih + self.encoder.bias_hh)
 
-    def _recurrent_weight(self) -> Tensor:
-        """The encoder's weights for what the step before gives: the future vector and the hidden state."""
-        return torch.cat([self.encoder.weight_ih[:, self.feature_size :], self.encoder.weight_hh], dim=1)
+    def _loop(self) -> _Loop:
+        encoder, decoder = self.encoder, self.decoder
+        # Of the encoder's gates the features' share, biases included, is already there.
+        ours = torch.cat([encoder.weight_ih[:, self.feature_size :], encoder.weight_hh], dim=1)
+        both = torch.cat([decoder.weight_ih, decoder.weight_hh], dim=1)
+        return _Loop(
+            DeferredLinear(ours, torch.zeros_like(encoder.bias_ih)),
+            DeferredLinear(self.hidden_to_decoder.weight, self.hidden_to_decoder.bias),
+            DeferredLinear(self.cell_to_decoder.weight, self.cell_to_decoder.bias),
+            DeferredLinear(both, decoder.bias_ih + decoder.bias_hh),
+            DeferredLinear(self.classifier.weight, self.classifier.bias),
+            DeferredLinear(self.scores_to_decoder.weight, self.scores_to_decoder.bias),
+            DeferredLinear(self.decoder_to_future.weight, self.decoder_to_future.bias),
+        )
 
-    def _advance(self, feature_gates: Tensor, state: State, weight: Tensor) -> tuple[State, Tensor]:
+    def _advance(self, feature_gates: Tensor, state: State, loop: _Loop) -> tuple[State, Tensor]:
         """One encoder step and the decoder steps `[B, L, C]` that start from it."""
         before = torch.cat([self.dropout(state["future"]), state["hidden"]], dim=-1)
-        hidden, cell = _lstm_cell(feature_gates + functional.linear(before, weight), state["cell"])
-        decoded, future = self._imagine(hidden, cell)
+        hidden, cell = lstm_cell(feature_gates + loop.encoder(before), state["cell"])
+        decoded, future = self._imagine(hidden, cell, loop)
         return {"hidden": hidden, "cell": cell, "future": future}, decoded
 
-    def _imagine(self, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    def _imagine(self, hidden: Tensor, cell: Tensor, loop: _Loop) -> tuple[Tensor, Tensor]:
         """The decoder's logits `[B, L, C]` from an encoder state, and the mean future vector `[B, W]`."""
-        hidden = functional.relu(self.hidden_to_decoder(hidden))
-        cell = functional.relu(self.cell_to_decoder(cell))
+        hidden = functional.relu(loop.hidden_to_decoder(hidden))
+        cell = functional.relu(loop.cell_to_decoder(cell))
         inputs = torch.zeros_like(hidden)
         decoded, future = [], []
         for _ in range(self.config.decoder_steps):
-            hidden, cell = self.decoder(self.dropout(inputs), (hidden, cell))
-            scores = self.classifier(self.dropout(hidden))
-            inputs = functional.relu(self.scores_to_decoder(scores))  # raw logits; there is no teacher
+            hidden, cell = lstm_cell(loop.decoder(torch.cat([self.dropout(inputs), hidden], dim=-1)), cell)
+            scores = loop.classifier(self.dropout(hidden))
+            inputs = functional.relu(loop.scores_to_decoder(scores))  # raw logits; there is no teacher
             decoded.append(scores)
             future.append(hidden)
-        futures = functional.relu(self.decoder_to_future(torch.stack(future, 1)))
+        futures = functional.relu(loop.decoder_to_future(torch.stack(future, 1)))
         return torch.stack(decoded, 1), futures.mean(1)
 
     def _anticipation(self, decoded: Tensor) -> Tensor | None:
@@ -158,10 +184,3 @@ class TRN(Detector):
                         nn.init.orthogonal_(parameter)
                     else:
                         nn.init.normal_(parameter)
-
-
-def _lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """torch's LSTM cell from its summed gates (input, forget, cell, output)."""
-    enter, keep, new, leave = gates.chunk(4, dim=-1)
-    cell = torch.sigmoid(keep) * cell + torch.sigmoid(enter) * torch.tanh(new)
-    return torch.sigmoid(leave) * torch.tanh(cell), cell
