@@ -20,6 +20,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def compare_trn(hidden: int, features: int, device: torch.device, rounds: int) -
     seconds = in_turns(
         {
             "plain": lambda: plain_trn(model, batch).backward(),
-            "here": lambda: model.loss(batch)[0].backward(),  # noqa: PLW0108
+            "here": partial(learn, model, batch, device),
         },
         device,
         rounds,
@@ -170,7 +171,7 @@ def compare_oadtr(sizes: Mapping[str, Any], features: int, device: torch.device,
     seconds = in_turns(
         {
             "plain": lambda: plain_oadtr(model, materialised(batch, model.context), device).backward(),
-            "here": lambda: model.loss(batch.to(device))[0].backward(),
+            "here": partial(learn, model, batch, device),
         },
         device,
         rounds,
@@ -191,8 +192,8 @@ def compare_miniroad(sizes: Mapping[str, Any], features: int, device: torch.devi
     seconds = in_turns(
         {
             "plain": lambda: plain_miniroad(model, materialised(batch, model.context), device).backward(),
-            "here": lambda: model.loss(batch.to(device))[0].backward(),
-            "chunks": lambda: chunked.loss(long.to(device))[0].backward(),
+            "here": partial(learn, model, batch, device),
+            "chunks": partial(learn, chunked, long, device),
         },
         device,
         rounds,
@@ -205,6 +206,10 @@ def compare_miniroad(sizes: Mapping[str, Any], features: int, device: torch.devi
         "here": [one / learnt_long for one in seconds["chunks"]],
     }
     print_ratio("MiniROAD in chunks, a learnt step", per_step, f"{learnt_long} steps learnt at once", None)
+
+
+def learn(model: Any, batch: WindowBatch, device: torch.device) -> None:
+    model.loss(batch.to(device))[0].backward()
 
 
 def print_ratio(name: str, seconds: Mapping[str, list[float]], note: str, apart: float | None) -> None:
@@ -311,8 +316,8 @@ def measure_streaming(device: torch.device, rounds: int) -> None:
         )
         step, again = (statistics.median(seconds[way]) for way in ("step", "anew"))
         print(
-            f"| {label} | {count(detector):,} | {products / 1e6:,.2f} | {size:,.1f} | {1 / step:,.1f} | {1 / again:,.2f} "
-            f"| {ratio(seconds['anew'], seconds['step'])} |",
+            f"| {label} | {count(detector):,} | {products / 1e6:,.2f} | {size:,.1f} "
+            f"| {1 / step:,.1f} | {1 / again:,.2f} | {ratio(seconds['anew'], seconds['step'])} |",
             flush=True,
         )
 
@@ -364,7 +369,8 @@ def measure_segments(rounds: int) -> None:
     found = evaluate_segments(truth, detections).mean_average_precision
     here = statistics.median(seconds["here"])
     print(
-        f"{NUM_DETECTIONS:,} detections, {NUM_INSTANCES:,} instances, {len(THUMOS_TIOU_THRESHOLDS)} thresholds:"
+        f"{NUM_DETECTIONS:,} detections, {NUM_INSTANCES:,} instances,"
+        f" {len(THUMOS_TIOU_THRESHOLDS)} thresholds:"
     )
     print(
         f"{here:.3f} s, a loop over detections {loop:.1f} s, {loop / here:.0f} x; mAP {found.mean():.4f}, "
@@ -423,7 +429,7 @@ def build(name: str, config: Mapping[str, Any], features: int, device: torch.dev
 def make_sampler(
     detector: Detector, videos: int = 4, share: float | None = None, rows: int = ROWS, steps: int = STEPS
 ) -> WindowSampler:
-    """`rows` whole windows of `steps`; where each learnt step has a window of its own, one in 16 is learnt."""
+    """`rows` windows of `steps`; where each learnt step has a window of its own, one in 16 is learnt."""
     random = np.random.default_rng(0)
     length = detector.context + (rows // videos + 1) * steps
     windows = isinstance(detector, IDN | OadTR | MiniROAD)
