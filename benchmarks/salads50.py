@@ -102,6 +102,9 @@ def training(rate: float, epochs: int, batch: int, decay: float) -> dict[str, An
 
 
 PIECES = {"window_steps": 128, "partial_windows": True}
+SHORT = {"window_steps": 64, "partial_windows": True}
+QUARTER = SHORT | {"scored_fraction": 0.25}
+MINIROAD = {"embedding_size": 128, "hidden_size": 128, "window_steps": 32, "dropout": 0.5}
 LINEAR = {"window_steps": 300, "partial_windows": True}
 
 # What came out best on the validation videos of folds 1, 2 and 4 with seed 0, of a few tried by hand.
@@ -119,6 +122,50 @@ CANDIDATES: dict[str, dict[str, Candidate]] = {
         ),
         "GRU": Candidate(
             {"cell": "gru", "hidden_size": 128, "dropout": 0.5}, PIECES, training(0.003, 15, 16, 1.0), 0.5
+        ),
+    },
+    "trn": {
+        "two steps ahead": Candidate(
+            {
+                **{"feature_size": 128, "hidden_size": 128, "dropout": 0.5, "linear_std": 0.03},
+                **{"decoder_steps": 2, "decoder_targets": "future"},
+            },
+            SHORT,
+            training(0.002, 15, 32, 1.0),
+            1.0,
+        ),
+    },
+    "miniroad": {
+        "chunks": Candidate(
+            MINIROAD | {"training_passes": "chunks"}, PIECES, training(0.002, 15, 16, 1.0), 1.0
+        ),
+    },
+    "idn": {
+        "24 steps": Candidate(
+            {"window_steps": 24, "embedding_size": 64, "hidden_size": 64, "dropout": 0.3},
+            QUARTER,
+            training(0.003, 12, 16, 0.3),
+            1.0,
+        ),
+    },
+    "oadtr": {
+        "24 steps": Candidate(
+            {
+                **{"window_steps": 24, "hidden_size": 64, "encoder_heads": 4, "dropout": 0.3},
+                **{"encoder_layers": 1, "decoder_layers": 1, "decoder_steps": 2},
+            },
+            QUARTER,
+            training(0.002, 12, 16, 0.3),
+            1.0,
+        ),
+        "continual, 64 steps": Candidate(
+            {
+                **{"window_steps": 64, "hidden_size": 64, "encoder_heads": 4, "dropout": 0.3},
+                **{"encoder_layers": 1, "continual": True},
+            },
+            QUARTER,
+            training(0.002, 20, 16, 0.3),
+            0.7,
         ),
     },
 }
