@@ -143,7 +143,9 @@ def measure_plain(device: torch.device, rounds: int, *, paper: bool) -> None:
 
 
 def compare_trn(hidden: int, features: int, device: torch.device, rounds: int) -> None:
-    model = build("trn", {"hidden_size": hidden, "feature_size": min(hidden, features)}, features, device)
+    # Weights large enough that the losses would tell a difference.
+    sizes = {"hidden_size": hidden, "feature_size": min(hidden, features), "linear_std": 0.03}
+    model = build("trn", sizes, features, device)
     assert isinstance(model, TRN)
     batch = next(make_sampler(model).batches(0, 1)).to(device)
     seconds = in_turns(
