@@ -135,6 +135,18 @@ CANDIDATES: dict[str, dict[str, Candidate]] = {
             1.0,
         ),
     },
+    "testra": {
+        "32 steps of work": Candidate(
+            {
+                **{"work_steps": 32, "memory_steps": 64, "anticipation_steps": 0, "dropout": 0.2},
+                **{"hidden_size": 64, "num_heads": 4, "feed_forward_size": 64},
+                **{"memory_queries": 4, "encoder_queries": 4, "encoder_layers": 1, "decoder_layers": 1},
+            },
+            {"window_steps": 32, "partial_windows": True},
+            training(0.003, 15, 32, 0.3),
+            0.5,
+        ),
+    },
     "miniroad": {
         "chunks": Candidate(
             MINIROAD | {"training_passes": "chunks"}, PIECES, training(0.002, 15, 16, 1.0), 1.0

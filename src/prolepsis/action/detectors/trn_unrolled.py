@@ -54,7 +54,7 @@ class _Cells:
     """An LSTM's values at all of its N steps, one after the other, and views of each step's.
 
     Taking views out of large tensors in the loop would cost as much as the loop's arithmetic, so all are
-    taken at once. There are more states than steps: runs of steps have one more, that before their first step.
+    taken at once. There are more states than steps: a run of steps has one more, that before its first step.
 
     Args:
         gates: `[N, B, 4H]`, the first three through the sigmoid, the new values through tanh.
