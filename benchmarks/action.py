@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="all by default")
     parser.add_argument("--paper", action="store_true", help="the papers' sizes")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default=",".join(SMALL), help="detectors of the training part")
+    parser.add_argument("--only", default=",".join(SMALL), help="detectors of the parts training and plain")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = resolve_device()
@@ -92,7 +92,7 @@ def main() -> None:
         if part == "training":
             measure_training(arguments.only.split(","), device, arguments.rounds, paper=arguments.paper)
         elif part == "plain":
-            measure_plain(device, arguments.rounds, paper=arguments.paper)
+            measure_plain(arguments.only.split(","), device, arguments.rounds, paper=arguments.paper)
         elif part == "streaming":
             measure_streaming(device, arguments.rounds)
         else:
@@ -130,16 +130,19 @@ def measure_training(names: list[str], device: torch.device, rounds: int, *, pap
         )
 
 
-def measure_plain(device: torch.device, rounds: int, *, paper: bool) -> None:
+def measure_plain(names: list[str], device: torch.device, rounds: int, *, paper: bool) -> None:
     """Each pair on the same batch, forward and backward."""
     print("| step | published way, seconds | here, seconds | ratio | |")
     print("|---|---|---|---|---|")
     features = 3072 if paper else 1280
-    for hidden in (4096,) if paper else (64, 128, 256):
-        compare_trn(hidden, features, device, rounds)
-    compare_oadtr({} if paper else {"hidden_size": 64}, features, device, rounds)
-    sizes = {} if paper else {"embedding_size": 256, "hidden_size": 128}
-    compare_miniroad(sizes, features, device, rounds)
+    if "trn" in names:
+        for hidden in (4096,) if paper else (64, 128, 256):
+            compare_trn(hidden, features, device, rounds)
+    if "oadtr" in names:
+        compare_oadtr({} if paper else {"hidden_size": 64}, features, device, rounds)
+    if "miniroad" in names:
+        sizes = {} if paper else {"embedding_size": 256, "hidden_size": 128}
+        compare_miniroad(sizes, features, device, rounds)
 
 
 def compare_trn(hidden: int, features: int, device: torch.device, rounds: int) -> None:
@@ -297,7 +300,7 @@ def measure_streaming(device: torch.device, rounds: int) -> None:
     print("| | parameters | MMAC a step | state, kB | steps/s | window anew, steps/s | ratio |")
     print("|---|---|---|---|---|---|---|")
     for label, (name, config) in STREAMED.items():
-        detector = build(name, config, STREAM_FEATURES, device).eval()
+        detector = unlearnt(name, config, device)
         feature = torch.randn(1, STREAM_FEATURES, device=device)
         state = detector.step(feature, detector.initial_state(1)).state
         size = sum(part.numel() * part.element_size() for part in state.values()) / 1e3
@@ -322,6 +325,16 @@ def measure_streaming(device: torch.device, rounds: int) -> None:
             f"| {1 / step:,.1f} | {1 / again:,.2f} | {ratio(seconds['anew'], seconds['step'])} |",
             flush=True,
         )
+
+
+def unlearnt(name: str, config: Mapping[str, Any], device: torch.device) -> Detector:
+    """A detector of small random values: large orthogonal matrices would take minutes to draw."""
+    with torch.device("meta"):
+        detector: Detector = build(name, config, STREAM_FEATURES, torch.device("meta"))
+    detector = detector.to_empty(device=device).eval()
+    for values in (*detector.parameters(), *detector.buffers()):
+        values.normal_(0.0, 0.01)
+    return detector
 
 
 def window_anew(detector: Detector, device: torch.device) -> Work:
