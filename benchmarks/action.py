@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="all by default")
     parser.add_argument("--paper", action="store_true", help="the papers' sizes")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default=",".join(SMALL), help="detectors of the parts training and plain")
+    parser.add_argument("--only", default=",".join(SMALL), help="detectors, between commas")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     device = resolve_device()
@@ -94,7 +94,7 @@ def main() -> None:
         elif part == "plain":
             measure_plain(arguments.only.split(","), device, arguments.rounds, paper=arguments.paper)
         elif part == "streaming":
-            measure_streaming(device, arguments.rounds)
+            measure_streaming(arguments.only.split(","), device, arguments.rounds)
         else:
             measure_segments(arguments.rounds)
 
@@ -295,11 +295,13 @@ def plain_miniroad(
 
 
 @torch.no_grad()
-def measure_streaming(device: torch.device, rounds: int) -> None:
+def measure_streaming(names: list[str], device: torch.device, rounds: int) -> None:
     print(f"batch of one, {STREAM_FEATURES} features, the papers' sizes")
     print("| | parameters | MMAC a step | state, kB | steps/s | window anew, steps/s | ratio |")
     print("|---|---|---|---|---|---|---|")
     for label, (name, config) in STREAMED.items():
+        if name not in names:
+            continue
         detector = unlearnt(name, config, device)
         feature = torch.randn(1, STREAM_FEATURES, device=device)
         state = detector.step(feature, detector.initial_state(1)).state
@@ -331,7 +333,7 @@ def unlearnt(name: str, config: Mapping[str, Any], device: torch.device) -> Dete
     """A detector of small random values: large orthogonal matrices would take minutes to draw."""
     with torch.device("meta"):
         detector: Detector = build(name, config, STREAM_FEATURES, torch.device("meta"))
-    detector = detector.to_empty(device=device).eval()
+    detector = detector.to_empty(device=device).eval().requires_grad_(False)
     for values in (*detector.parameters(), *detector.buffers()):
         values.normal_(0.0, 0.01)
     return detector
