@@ -229,10 +229,9 @@ def print_ratio(name: str, seconds: Mapping[str, list[float]], note: str, apart:
 def difference(model: Any, batch: WindowBatch, plain: Callable[[Any, WindowBatch], Tensor]) -> float:
     """How far the two losses of a batch are apart, without dropout."""
     model.eval()
-    with torch.no_grad():
-        apart = abs(float(model.loss(batch.to(next(model.parameters()).device))[0] - plain(model, batch)))
+    apart = model.loss(batch.to(next(model.parameters()).device))[0] - plain(model, batch)
     model.train()
-    return apart
+    return abs(float(apart.detach()))
 
 
 def plain_trn(model: TRN, batch: WindowBatch) -> Tensor:
