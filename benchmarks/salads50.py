@@ -107,7 +107,7 @@ QUARTER = SHORT | {"scored_fraction": 0.25}
 MINIROAD = {"embedding_size": 128, "hidden_size": 128, "window_steps": 32, "dropout": 0.5}
 LINEAR = {"window_steps": 300, "partial_windows": True}
 
-# What came out best on the validation videos of folds 1, 2 and 4 with seed 0, of a few tried by hand.
+# A few tried by hand on folds 1, 2 and 4 with seed 0; docs/results.md tells what was tried.
 CANDIDATES: dict[str, dict[str, Candidate]] = {
     "frame_only": {
         f"decay {decay}": Candidate({}, LINEAR, training(0.01, 20, 8, decay), noise)
