@@ -256,6 +256,12 @@ def test_what_is_shown_of_an_address_has_no_password() -> None:
     assert stream("http://camera/a").shown == "http://camera/a"
 
 
+def test_what_is_no_address_is_refused_without_saying_its_password() -> None:
+    with pytest.raises(ProlepsisError, match="Invalid IPv6") as error:
+        stream("rtsp://user:secret@[camera/1")
+    assert "secret" not in str(error.value)
+
+
 def test_an_address_where_nobody_answers_is_an_error() -> None:
     source = LiveStream(stream("rtsp://127.0.0.1:1/x"), Cutting(6.25, (0.0,), SIZE), lambda *_: None)
     with pytest.raises(UnreadableVideoError, match="cannot be opened"):

@@ -250,7 +250,19 @@ def camera(index: int) -> Address:
 
 
 def stream(url: str) -> Address:
-    """An RTSP, HTTP or other stream; RTSP comes over TCP, since a lost packet is a broken picture."""
+    """An RTSP, HTTP or other stream; RTSP comes over TCP, since a lost packet is a broken picture.
+
+    Raises:
+        ProlepsisError: it is no address.
+    """
+    try:
+        urlsplit(url)
+    except ValueError as error:  # of which the address is no part: it may hold a password
+        raise ProlepsisError(
+            f"The address of the stream is none: {error}.",
+            where="the source",
+            remedy="Write it as rtsp://camera:554/stream or http://[2001:db8::1]/live.m3u8.",
+        ) from error
     options = (("rtsp_transport", "tcp"),) if url.startswith("rtsp") else ()
     return Address(url, None, options)
 
