@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -146,6 +147,15 @@ def test_there_is_room_for_so_many(hub: Hub, monkeypatch: pytest.MonkeyPatch) ->
 def test_each_watch_has_another_token(hub: Hub) -> None:
     with served(hub, "0.0.0.0", 0) as first, served(hub, "0.0.0.0", 0) as second:
         assert urlsplit(first).query != urlsplit(second).query
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "websockets"])
+def test_what_is_not_installed_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing or "sansio" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ProlepsisError, match=r"prolepsis\[page\]|needs FastAPI"), served(hub, "127.0.0.1", 0):
+        pass
 
 
 def test_a_port_that_is_taken_is_told(hub: Hub) -> None:
