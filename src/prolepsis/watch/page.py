@@ -172,8 +172,8 @@ def served(hub: Hub, host: str, port: int) -> Iterator[str]:
         port: 0 for any that is free.
 
     Raises:
-        ProlepsisError: the port is taken, the host is none of this machine's, or FastAPI, uvicorn or websockets
-            is not installed.
+        ProlepsisError: the port is taken, the host is none of this machine's, or FastAPI, uvicorn or
+            websockets is not installed.
     """
     door = Door.of(host)
     try:
