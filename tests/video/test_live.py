@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -221,6 +222,34 @@ def test_a_recording_that_is_served_just_ends(uneven: Path, monkeypatch: pytest.
     streams(monkeypatch, [uneven], endless=False)
     source = LiveStream(stream("http://server/a.mp4"), Cutting(6.25, (0.0,), SIZE), lambda *_: pytest.fail())
     assert len(list(source.clips(threading.Event()))) > 20
+
+
+class Breaking(Endless):
+    """A container that is damaged after so many packets."""
+
+    def __init__(self, container: Any, packets: int) -> None:
+        super().__init__(container, container.format.name)
+        self.duration = container.duration
+        self._packets = packets
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        yield from islice(self._container.demux(stream), self._packets)
+        raise av.error.InvalidDataError(1, "damaged")
+
+
+def test_a_recording_that_breaks_is_not_begun_anew(uneven: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def opened(address: Address) -> Iterator[Any]:
+        with av.open(str(uneven)) as container:
+            yield Breaking(container, 60)
+
+    monkeypatch.setattr(live, "_open", opened)
+    source = LiveStream(stream("rtsp://server/a.mp4"), Cutting(6.25, (0.0,), SIZE), lambda *_: pytest.fail())
+    found = []
+    with pytest.raises(UnreadableVideoError, match="damaged"):
+        for one in source.clips(threading.Event()):
+            found.append(one.step)
+    assert found[:5] == [0, 1, 2, 3, 4]
 
 
 def test_what_is_sent_ahead_of_time_is_watched_at_its_own_pace(
