@@ -52,6 +52,8 @@ CASES = {
     "miniroad_ambiguous": ("miniroad", SMALL_MINIROAD | {"ambiguous_class": True}),
     "oadtr": ("oadtr", SMALL_OADTR),
     "oadtr_positions": ("oadtr", SMALL_OADTR | {"decoder_positions": True}),
+    "oadtr_continual_1": ("oadtr", SMALL_OADTR | {"continual": True, "encoder_layers": 1}),
+    "oadtr_continual_2": ("oadtr", SMALL_OADTR | {"continual": True}),
     "testra": ("testra", SMALL_TESTRA),
     "testra_now": ("testra", SMALL_TESTRA | {"anticipation_steps": 0, "decay": 1.0}),
 }

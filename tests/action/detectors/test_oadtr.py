@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -6,6 +8,7 @@ from torch.nn import functional
 
 from prolepsis.action.detectors.base import WindowBatch
 from prolepsis.action.detectors.oadtr import DecoderLayer, EncoderBlock, OadTR
+from prolepsis.training.arithmetic import count_products
 
 SMALL = {
     "window_steps": 4,
@@ -170,3 +173,70 @@ def test_a_window_that_ends_with_an_ignored_frame_teaches_nothing() -> None:
 def test_heads_that_do_not_share_the_width_evenly_are_refused() -> None:
     with pytest.raises(ValidationError, match="no multiple"):
         OadTR.Config(hidden_size=10, encoder_heads=4)
+
+
+def continual(**changes: Any) -> OadTR:
+    torch.manual_seed(0)
+    config = OadTR.Config(**SMALL | {"continual": True} | changes)
+    return OadTR(config, input_size=5, num_classes=4)
+
+
+def plain_continual(model: OadTR, window: Tensor, first: int) -> Tensor:
+    """A window of features `[B, W, D]` whose first step has position `first`, through the whole encoder."""
+    network = model.continual
+    places = (first + torch.arange(window.shape[1])) % 7
+    tokens = network.projection(window) + network.positions[places]
+    for block in filter(None, (network.first, network.second)):
+        tokens = plain_block(block, tokens)
+    return network.classifier(network.norm(tokens[:, -1]))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_continual_step_is_the_whole_encoder_over_its_window_with_recurring_positions(layers: int) -> None:
+    model = continual(encoder_layers=layers).eval()
+    features = torch.randn(2, 18, 5)
+    output = model(features, torch.ones(2, 18, dtype=torch.bool))
+    assert output.anticipation is None
+    for step in range(18):
+        first = max(0, step - 3)
+        expected = plain_continual(model, features[:, first : step + 1], first)
+        torch.testing.assert_close(output.scores[:, step], expected)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_continual_loss_leaves_steps_before_the_video_out(layers: int) -> None:
+    model = continual(encoder_layers=layers).eval()
+    classes = torch.randint(4, (1, 7), generator=torch.Generator().manual_seed(2))
+    scored = torch.zeros(1, 7, dtype=torch.bool)
+    scored[0, 3] = scored[0, 6] = True
+    batch = batch_of(classes, scored, torch.ones(1, 7, dtype=torch.bool))
+    batch.mask[:, :2] = False
+    windows = (batch.features[:, 2:4], 2), (batch.features[:, 3:7], 3)
+    expected = functional.cross_entropy(
+        torch.cat([plain_continual(model, *window) for window in windows]), classes[0, [3, 6]]
+    )
+    torch.testing.assert_close(model.loss(batch)[0], expected)
+
+
+def test_in_training_a_continual_window_starts_at_any_position() -> None:
+    model = continual(dropout=0.0).train()
+    classes = torch.randint(4, (2, 7), generator=torch.Generator().manual_seed(2))
+    scored = torch.ones(2, 7, dtype=torch.bool)
+    batch = batch_of(classes, scored, scored)
+    assert len({model.loss(batch)[0].item() for _ in range(8)}) > 1
+    model.eval()
+    assert len({model.loss(batch)[0].item() for _ in range(8)}) == 1
+
+
+def test_a_continual_step_of_one_block_has_the_published_number_of_products() -> None:
+    """10.6 million multiplications a prediction (Hedegaard et al., table of THUMOS'14 with 4096 features)."""
+    model = OadTR(OadTR.Config(continual=True, encoder_layers=1), input_size=4096, num_classes=22).eval()
+    state = model.initial_state(1)
+    with torch.no_grad():
+        products = count_products(lambda: model.step(torch.zeros(1, 4096), state)) / 2
+    assert round(products / 1e6, 1) == 10.6
+
+
+def test_a_continual_encoder_of_three_blocks_is_refused() -> None:
+    with pytest.raises(ValidationError, match="1 or 2"):
+        OadTR.Config(continual=True)

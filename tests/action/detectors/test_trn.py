@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from prolepsis.action.detectors.base import WindowBatch
 from prolepsis.action.detectors.trn import TRN
+from prolepsis.action.detectors.trn_unrolled import Weights, draw_masks, unroll
 from prolepsis.errors import ProlepsisError
 
 
@@ -129,3 +130,49 @@ def test_features_that_are_no_such_map_are_refused() -> None:
     assert "maps: kept" in str(raised.value)
     with pytest.raises(ValueError, match="leave one of them out"):
         TRN.Config(image_and_sensor=HDD, feature_size=8)
+
+
+@pytest.mark.parametrize("decoder_steps", [1, 3])
+def test_the_gradient_in_training_is_that_of_the_published_step(decoder_steps: int) -> None:
+    model = small(decoder_steps=decoder_steps).double()
+    features = torch.randn(2, 5, 5, dtype=torch.float64, requires_grad=True)
+    wanted = [torch.randn(2, 5, *shape, dtype=torch.float64) for shape in ((4,), (decoder_steps, 4))]
+    leaves = [features, *model.parameters()]
+    gradients = []
+    for found in (model._learning(features), model._unroll(features)):
+        loss = sum((part * weight).sum() for part, weight in zip(found, wanted, strict=True))
+        gradients.append(torch.autograd.grad(loss, leaves, allow_unused=True))
+    for fast, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, torch.zeros_like(fast) if plain is None else plain)
+
+
+def test_the_gradient_with_dropout_is_that_of_the_loop_with_the_same_masks() -> None:
+    steps, ahead, rows, hidden, features, classes = 3, 2, 2, 3, 4, 5
+    generator = torch.Generator().manual_seed(4)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    shapes = [
+        (4 * hidden, features + hidden),
+        (4 * hidden, 2 * hidden),
+        (4 * hidden,),
+        *[(hidden, hidden), (hidden,)] * 2,
+        *[(classes, hidden), (classes,), (hidden, classes), (hidden,), (features, hidden), (features,)],
+    ]
+    weights = Weights(*(draw(*shape) for shape in shapes))
+    gates = draw(steps, rows, 4 * hidden)
+    torch.manual_seed(0)
+    masks = draw_masks(0.4, (steps, ahead, rows, hidden, features), gates.detach())
+    assert all(0 < float((mask == 0).double().mean()) < 1 for mask in masks)
+    assert torch.autograd.gradcheck(
+        lambda gates, *weights: unroll(gates, Weights(*weights), masks), (gates, *weights)
+    )
+
+
+def test_dropout_in_training_leaves_values_out() -> None:
+    model = small(dropout=0.5).train()
+    features = torch.randn(2, 5, 5)
+    first, second = (model._learning(features) for _ in range(2))
+    assert not torch.equal(first[0], second[0])
+    assert not torch.equal(first[1], second[1])

@@ -7,7 +7,7 @@ step late: what was imagined at step k enters at step k+1.
 
 The loop over steps cannot be cut, since each step needs the last one's future. What does not depend on it,
 the features' share of the gates, is computed for all steps at once, and the rest is one matrix product per
-step.
+step and cell. Training runs the loop and its gradient as one operation (`trn_unrolled`).
 """
 
 from typing import ClassVar, Literal
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
+from prolepsis.action.detectors.trn_unrolled import Weights, draw_masks, reordered, unroll
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 from prolepsis.errors import ProlepsisError
 
@@ -129,7 +130,7 @@ class TRN(Detector):
 
     def loss(self, batch: WindowBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross entropy of the encoder, plus `decoder_weight` times the decoder's."""
-        scores, decoded = self._unroll(batch.features)
+        scores, decoded = self._learning(batch.features)
         steps = scores.shape[1]
         detection = soft_cross_entropy(scores, batch.labels[:, :steps], batch.scored & batch.valid[:, :steps])
         labels, valid = anticipation_targets(
@@ -140,6 +141,39 @@ class TRN(Detector):
             "detection_loss": detection.detach(),
             "anticipation_loss": decoder.detach(),
         }
+
+    def _learning(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What `_unroll` gives, faster where a gradient follows; a compiler takes the loop itself."""
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._unroll(features)
+        gates = self._feature_gates(features)
+        weights = Weights(*(part.to(gates.dtype) for part in self._loop_weights()))
+        sizes = features.shape[1], self.config.decoder_steps, len(features)
+        masks = draw_masks(
+            self.config.dropout if self.training else 0.0,
+            (*sizes, self.config.hidden_size, self.feature_size),
+            gates,
+        )
+        by_step = reordered(gates.movedim(-1, 0)).permute(2, 1, 0)
+        hidden, decoded = unroll(by_step.contiguous(), weights, masks)
+        scores = self.classifier(self.dropout(hidden))
+        return scores.transpose(0, 1), decoded.permute(2, 0, 1, 3)
+
+    def _loop_weights(self) -> Weights:
+        decoder = self.decoder
+        layers = (
+            self.hidden_to_decoder,
+            self.cell_to_decoder,
+            self.classifier,
+            self.scores_to_decoder,
+            self.decoder_to_future,
+        )
+        return Weights(
+            reordered(self._recurrent_weight()),
+            reordered(torch.cat([decoder.weight_ih, decoder.weight_hh], dim=1)),
+            reordered(decoder.bias_ih + decoder.bias_hh),
+            *(part for layer in layers for part in (layer.weight, layer.bias)),
+        )
 
     def _unroll(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the encoder `[B, T, C]` and of every decoder step `[B, T, L, C]`."""
