@@ -57,7 +57,8 @@ def trained(project: Project, one_thread: None) -> Project:
 
 def call(project: Project, command: Any, *arguments: str) -> tuple[int, str, str]:
     metadata = bootstrap_project(project.path)
-    done = CliRunner().invoke(command, [*arguments, "--env", project.env], obj=metadata)
+    environment = [] if "--env" in arguments else ["--env", project.env]
+    done = CliRunner().invoke(command, [*arguments, *environment], obj=metadata)
     return done.exit_code, done.stdout, done.stderr
 
 
@@ -171,6 +172,9 @@ def test_the_page_stays_after_the_source_until_control_c(trained: Project) -> No
         (["0", "--fast"], "comes at its own pace"),
         (["film.mp4", "--page", "--host", "nowhere.invalid"], "cannot be served"),
         (["film.mp4", "--device", "abacus"], "no device called 'abacus'"),
+        (["film.mp4", "--log", "film.mp4/watch.jsonl"], "The log cannot be written"),
+        (["rtsp://[camera/1"], "The address of the stream is none"),
+        (["film.mp4", "--env", "nowhere"], "There is no environment 'nowhere'"),
     ],
 )
 def test_what_is_wrong_is_said(trained: Project, arguments: list[str], said: str) -> None:
@@ -178,6 +182,24 @@ def test_what_is_wrong_is_said(trained: Project, arguments: list[str], said: str
     code, _, errors = call(trained, cli_watch.watch, *given)
     assert code == 1
     assert said in errors
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--threshold", "2"),
+        ("--threshold", "nan"),
+        ("--rate", "nan"),
+        ("--rate", "0"),
+        ("--cool-down", "inf"),
+        ("--cool-down", "nan"),
+        ("--min-seconds", "1e300"),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(trained: Project, option: str, value: str) -> None:
+    code, _, errors = call(trained, cli_watch.watch, "film.mp4", "-d", "rnn", option, value)
+    assert code == 2
+    assert f"'{option}'" in errors
 
 
 def test_before_a_training_it_says_how_to_train(project: Project) -> None:
@@ -217,6 +239,7 @@ def test_highlights_that_are_none_are_said(trained: Project) -> None:
         (["nothing.mp4"], "There is no such video"),
         (["conf/base/globals.yml"], "cannot be opened as a video"),
         (["film.mp4", "-o", "conf"], "would be replaced"),
+        (["film.mp4", "-o", "film.mp4/out"], "The folder cannot be made"),
     ],
 )
 def test_highlights_of_what_is_no_film_are_refused(trained: Project, arguments: list[str], said: str) -> None:

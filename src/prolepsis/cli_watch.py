@@ -1,5 +1,6 @@
 """`kedro watch` and `kedro highlights`: trained detectors on a stream, and on a video."""
 
+import math
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from kedro.config import MissingConfigException
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from pydantic import ValidationError
@@ -29,6 +31,20 @@ if TYPE_CHECKING:
     from prolepsis.watch.highlights import WatchedVideo
     from prolepsis.watch.model import WatchModel
 
+
+class _Range(click.FloatRange):
+    """A range that NaN is not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("nan is no number.", param, ctx)
+        return number
+
+
+_PROBABILITY = _Range(0, 1)
+_SECONDS = _Range(0, 1e9)  # as steps they are whole numbers, which must not overflow
+_RATE = _Range(0, min_open=True)
 _MODELS = Path("06_models") / "detectors"
 _REPORTS = Path("08_reporting")
 
@@ -44,16 +60,16 @@ _classes = click.option(
 )
 _start_threshold = click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=_PROBABILITY,
     help="The probability at which an action begins; this and the next three are by default as in "
     "detection_evaluation.segments.",
 )
 _end_threshold = click.option(
-    "--end-threshold", type=click.FloatRange(0, 1), help="The probability below which it ends."
+    "--end-threshold", type=_PROBABILITY, help="The probability below which it ends."
 )
-_min_seconds = click.option("--min-seconds", type=click.FloatRange(0), help="How long it must last to count.")
+_min_seconds = click.option("--min-seconds", type=_SECONDS, help="How long it must last to count.")
 _release_seconds = click.option(
-    "--release-seconds", type=click.FloatRange(0), help="How long it must be below before it has ended."
+    "--release-seconds", type=_SECONDS, help="How long it must be below before it has ended."
 )
 
 
@@ -83,14 +99,14 @@ def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_segment_options
 @click.option(
     "--cool-down",
-    type=click.FloatRange(0),
+    type=_SECONDS,
     default=2.0,
     show_default=True,
     help="Seconds from one alert of a class to the next.",
 )
 @_classes
 @click.option(
-    "--rate", type=float, help="Steps per second of features that arrive in a folder, to be checked."
+    "--rate", type=_RATE, help="Steps per second of features that arrive in a folder, to be checked."
 )
 @click.option(
     "--log",
@@ -204,7 +220,12 @@ class _Settings:
 
 def _settings(metadata: ProjectMetadata, env: str) -> _Settings:
     context = KedroSession.create(metadata.project_path, env=env, save_on_close=False).load_context()
-    shared = context.config_loader["globals"]
+    try:
+        shared = context.config_loader["globals"]
+    except MissingConfigException as error:
+        raise ProlepsisError(
+            f"There is no environment {env!r}.", where="--env", remedy="Give the name of a folder in conf."
+        ) from error
     return _Settings(
         data=metadata.project_path / str(shared["data"]),
         device=str(shared["device"]),
@@ -296,11 +317,11 @@ def _chosen(names: Sequence[str], class_names: Sequence[str]) -> frozenset[int] 
 @_told
 def highlights(metadata: ProjectMetadata, video: Path, detector: str, env: str, **options: Any) -> None:
     """Find the best moments of VIDEO: a table, pictures on one page, and with --cut a film of them."""
-    from prolepsis.watch.highlights import check_replaceable, find_highlights, write_highlights
+    from prolepsis.watch.highlights import check_writable, find_highlights, write_highlights
 
     settings = _settings(metadata, env)
     folder = options["output"] or settings.data / _REPORTS / "highlights" / video.stem
-    check_replaceable(folder)
+    check_writable(folder)
     model = _model(settings, detector, options["device"])
     rule = _rule(settings, model, options)
     classes = _chosen(options["classes"], model.class_names)

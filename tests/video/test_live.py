@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -223,6 +224,34 @@ def test_a_recording_that_is_served_just_ends(uneven: Path, monkeypatch: pytest.
     assert len(list(source.clips(threading.Event()))) > 20
 
 
+class Breaking(Endless):
+    """A container that is damaged after so many packets."""
+
+    def __init__(self, container: Any, packets: int) -> None:
+        super().__init__(container, container.format.name)
+        self.duration = container.duration
+        self._packets = packets
+
+    def demux(self, stream: Any) -> Iterator[Any]:
+        yield from islice(self._container.demux(stream), self._packets)
+        raise av.error.InvalidDataError(1, "damaged")
+
+
+def test_a_recording_that_breaks_is_not_begun_anew(uneven: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def opened(address: Address) -> Iterator[Any]:
+        with av.open(str(uneven)) as container:
+            yield Breaking(container, 60)
+
+    monkeypatch.setattr(live, "_open", opened)
+    source = LiveStream(stream("rtsp://server/a.mp4"), Cutting(6.25, (0.0,), SIZE), lambda *_: pytest.fail())
+    found = []
+    with pytest.raises(UnreadableVideoError, match="damaged"):
+        for one in source.clips(threading.Event()):
+            found.append(one.step)
+    assert found[:5] == [0, 1, 2, 3, 4]
+
+
 def test_what_is_sent_ahead_of_time_is_watched_at_its_own_pace(
     uneven: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +283,12 @@ def test_pictures_without_times_are_of_when_they_came(uneven: Path, monkeypatch:
 def test_what_is_shown_of_an_address_has_no_password() -> None:
     assert stream("rtsp://user:secret@camera:554/a?b=c").shown == "rtsp://camera:554/a?b=c"
     assert stream("http://camera/a").shown == "http://camera/a"
+
+
+def test_what_is_no_address_is_refused_without_saying_its_password() -> None:
+    with pytest.raises(ProlepsisError, match="Invalid IPv6") as error:
+        stream("rtsp://user:secret@[camera/1")
+    assert "secret" not in str(error.value)
 
 
 def test_an_address_where_nobody_answers_is_an_error() -> None:

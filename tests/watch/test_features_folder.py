@@ -31,6 +31,11 @@ class Arrivals(threading.Event):
         return self.is_set()
 
 
+def header(text: str) -> bytes:
+    """A file of NumPy's format, version 1, with that header and nothing after it."""
+    return b"\x93NUMPY\x01\x00\x76\x00" + text.ljust(117).encode() + b"\n"
+
+
 def test_files_are_taken_as_they_arrive_each_once(tmp_path: Path) -> None:
     def write(name: str, first: int, steps: int) -> None:
         rows = np.arange(first, first + steps, dtype=np.float16)[:, None].repeat(3, 1)
@@ -57,11 +62,36 @@ def test_what_cannot_be_read_is_passed_over_and_counted(tmp_path: Path) -> None:
     (tmp_path / "2.npy").write_bytes(b"\x93NUMPY cut off")
     np.save(tmp_path / "3.npy", np.array([{"a": "pickle"}]), allow_pickle=True)
     (tmp_path / "4.npy.txt").write_text("")
+    np.savez(tmp_path / "5", np.ones(3, np.float32))
+    (tmp_path / "5.npz").rename(tmp_path / "5.npy")
+    (tmp_path / "6.npy").mkdir()
+    (tmp_path / "7.npy").write_bytes(header("{'descr': '<f4', 'fortran_or"))
+    (tmp_path / "8.npy").write_bytes(
+        header("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000000,), }")
+    )
     problems: list[str] = []
     folder = folder_of(tmp_path, problems, fast=True)
     assert len(list(folder.features(threading.Event()))) == 1
-    assert folder.num_passed_over == 3
-    assert [problem.split(" ")[0] for problem in problems] == ["4.npy.txt", "2.npy", "3.npy"]
+    assert folder.num_passed_over == 7
+    assert [problem.split(" ")[0] for problem in problems] == [
+        "4.npy.txt",
+        *(f"{number}.npy" for number in (2, 3, 5, 6, 7, 8)),
+    ]
+
+
+def test_names_whose_numbers_are_equal_have_one_order(tmp_path: Path) -> None:
+    names = ["001.npy", "01.npy", "1.npy"]
+    for number, name in enumerate(names):
+        np.save(tmp_path / name, np.full(3, number, np.float32))
+    found = list(folder_of(tmp_path, [], fast=True).features(threading.Event()))
+    assert [int(one.feature[0]) for one in found] == [0, 1, 2]
+
+
+def test_a_folder_that_goes_away_is_told_of(tmp_path: Path) -> None:
+    folder = tmp_path / "features"
+    folder.mkdir()
+    with pytest.raises(ProlepsisError, match="cannot be read"):
+        list(folder_of(folder, []).features(Arrivals(folder.rmdir, lambda: None)))
 
 
 @pytest.mark.parametrize(

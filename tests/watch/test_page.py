@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -112,9 +113,49 @@ def test_beyond_this_machine_a_token_is_needed(hub: Hub) -> None:
             opened.recv(30)
 
 
+def test_a_client_that_never_reads_holds_nobody_up_and_no_end(hub: Hub) -> None:
+    with served(hub, "127.0.0.1", 0) as address:
+        place = urlsplit(address).netloc
+        with socket.create_connection(("127.0.0.1", urlsplit(address).port), timeout=30) as deaf:
+            deaf.sendall(
+                f"GET /live HTTP/1.1\r\nHost: {place}\r\nOrigin: http://{place}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+            )
+            assert deaf.recv(12) == b"HTTP/1.1 101"  # and nothing more is taken
+            with looking_on(address, origin=address.rstrip("/")) as opened:
+                assert json.loads(opened.recv(30))["type"] == "hello"
+                for number in range(40):  # more than sockets hold
+                    hub.show_picture(bytes([number]) * 2**20)
+                    assert opened.recv(30)[:1] == bytes([number])
+                hub.tell({"event": "alert"})
+                assert json.loads(opened.recv(30))["event"] == "alert"
+            assert hub.num_clients >= 1  # it is still there
+
+
+def test_there_is_room_for_so_many(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prolepsis.watch.page._MOST_CLIENTS", 1)
+    with served(hub, "127.0.0.1", 0) as address:
+        origin = address.rstrip("/")
+        with looking_on(address, origin=origin) as first, looking_on(address, origin=origin) as second:
+            assert json.loads(first.recv(30))["type"] == "hello"
+            with pytest.raises(ConnectionClosed) as closed:
+                second.recv(30)
+    assert closed.value.rcvd is not None and closed.value.rcvd.reason == "Too many look on."
+
+
 def test_each_watch_has_another_token(hub: Hub) -> None:
     with served(hub, "0.0.0.0", 0) as first, served(hub, "0.0.0.0", 0) as second:
         assert urlsplit(first).query != urlsplit(second).query
+
+
+@pytest.mark.parametrize("missing", ["fastapi", "uvicorn", "websockets"])
+def test_what_is_not_installed_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == missing or "sansio" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ProlepsisError, match=r"prolepsis\[page\]|needs FastAPI"), served(hub, "127.0.0.1", 0):
+        pass
 
 
 def test_a_port_that_is_taken_is_told(hub: Hub) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from prolepsis.action.hysteresis import Hysteresis
+from prolepsis.errors import ProlepsisError
 from prolepsis.watch.alerts import AlertRule, Alerts
 from prolepsis.watch.engine import Belief
 from prolepsis.watch.telling import Meter, Teller, journal, told_to_all
@@ -119,3 +120,21 @@ def test_the_journal_appends_lines_and_echoes_them(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [line["number"] for line in lines] == [0, 1]
     assert all(line["at"].endswith("+00:00") for line in lines)
+
+
+def test_a_journal_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file" / "watch.jsonl"):
+        with pytest.raises(ProlepsisError, match="The log cannot be written"), journal(path, print):
+            pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk without room is Linux's /dev/full")
+def test_a_disk_that_is_full_is_told() -> None:
+    echoed: list[str] = []
+    with (
+        pytest.raises(ProlepsisError, match="No space left"),
+        journal(Path("/dev/full"), echoed.append) as tell,
+    ):
+        tell({"event": "start"})
+    assert echoed == []

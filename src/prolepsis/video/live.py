@@ -250,7 +250,19 @@ def camera(index: int) -> Address:
 
 
 def stream(url: str) -> Address:
-    """An RTSP, HTTP or other stream; RTSP comes over TCP, since a lost packet is a broken picture."""
+    """An RTSP, HTTP or other stream; RTSP comes over TCP, since a lost packet is a broken picture.
+
+    Raises:
+        ProlepsisError: it is no address.
+    """
+    try:
+        urlsplit(url)
+    except ValueError as error:  # of which the address is no part: it may hold a password
+        raise ProlepsisError(
+            f"The address of the stream is none: {error}.",
+            where="the source",
+            remedy="Write it as rtsp://camera:554/stream or http://[2001:db8::1]/live.m3u8.",
+        ) from error
     options = (("rtsp_transport", "tcp"),) if url.startswith("rtsp") else ()
     return Address(url, None, options)
 
@@ -258,7 +270,8 @@ def stream(url: str) -> Address:
 class LiveStream:
     """A camera or a stream; one that breaks is opened again, after pauses that double.
 
-    The first connection must succeed. A stream that says how long it is, and ends there, has ended.
+    The first connection must succeed. A stream that says how long it is is a recording: at its end it has
+    ended, and one that breaks is not begun anew.
 
     Args:
         on_problem: told what broke and in how many seconds it is tried again.
@@ -271,6 +284,7 @@ class LiveStream:
         self._address = address
         self._cutting = cutting
         self._on_problem = on_problem
+        self._is_recording = False
 
     def clips(self, stop: threading.Event) -> Generator[StepClip]:
         began: float | None = None
@@ -289,7 +303,7 @@ class LiveStream:
             except _EndedError:
                 return
             except UnreadableVideoError as error:
-                if began is None and not came:
+                if self._is_recording or (began is None and not came):
                     raise
                 problem = error.message
             self._on_problem(problem, pause)
@@ -308,6 +322,7 @@ class LiveStream:
 
         moment = 0.0
         with _open(self._address) as container:
+            self._is_recording = bool(container.duration)
             has_times = container.format.name not in _FORMATS_WITHOUT_TIMES
             started: float | None = None
             for stamp, frame in media.decode(container, self._address.shown, on_packet):
@@ -320,7 +335,7 @@ class LiveStream:
                     return
                 self._cutting.show(frame)
                 yield from cutter.add(moment, frame, arrived)
-            if container.duration:  # a recording that is served, not a stream that broke
+            if self._is_recording:
                 yield from cutter.finish(moment, clock())
                 raise _EndedError
 

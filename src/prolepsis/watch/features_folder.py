@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +63,8 @@ class FeaturesFolder:
         """The steps of all files, and then of those that come.
 
         Raises:
-            ProlepsisError: a file has features of another length, or of another kind than numbers.
+            ProlepsisError: a file has features of another length, or of another kind than numbers; or the
+                folder cannot be read any more.
         """
         step = 0
         while not stop.is_set():
@@ -82,7 +84,12 @@ class FeaturesFolder:
             stop.wait(_POLL_S)
 
     def _new_files(self) -> list[Path]:
-        names = {path.name for path in self._folder.iterdir() if not path.name.startswith(".")}
+        try:
+            names = {path.name for path in self._folder.iterdir() if not path.name.startswith(".")}
+        except OSError as error:
+            raise ProlepsisError(
+                f"The folder cannot be read: {error.strerror}.", where=self._folder
+            ) from error
         new = sorted(names - self._known, key=_natural)
         self._known |= names
         for name in new:
@@ -92,8 +99,10 @@ class FeaturesFolder:
 
     def _read(self, path: Path) -> NDArray[np.float32]:
         try:
-            values = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
+            with path.open("rb") as file:
+                values = np.lib.format.read_array(file, allow_pickle=False)
+        # A header that is cut off gives TokenError, one that promises too much MemoryError.
+        except (ValueError, OSError, TokenError, MemoryError) as error:
             self._pass_over(f"{path.name} is passed over: it cannot be read as an array: {error}")
             return np.empty((0, self._input_size), np.float32)
         rows = values[np.newaxis] if values.ndim == 1 else values
@@ -113,6 +122,6 @@ class FeaturesFolder:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Parts of a name that are numbers compare as numbers; the parts take turns."""
+    """Parts of a name that are numbers compare as numbers; the parts take turns. Last, 01 comes before 1."""
     parts = _NUMBERS.split(name)
-    return [(int(part), "") if index % 2 else (0, part) for index, part in enumerate(parts)]
+    return [(int(part), "") if index % 2 else (0, part) for index, part in enumerate(parts)] + [(0, name)]

@@ -1,5 +1,6 @@
 """The best moments of a video: segments of each class, as tables, one page with pictures, and a cut."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -125,9 +126,9 @@ def write_highlights(
     The folder is replaced as a whole; returns its table.
 
     Raises:
-        ProlepsisError: the folder holds something else, or the video cannot be read.
+        ProlepsisError: the folder holds something else or cannot be written, or the video cannot be read.
     """
-    check_replaceable(folder)
+    check_writable(folder)
     table = highlight_table(video, highlights)
     thumbnails = _pictures(video, [one.peak_time for one in highlights])
     with atomic_directory(folder) as temporary:
@@ -144,8 +145,16 @@ def write_highlights(
     return table
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raises ProlepsisError where a folder holds other things than highlights: it would be replaced."""
+def check_writable(folder: Path) -> None:
+    """Raises ProlepsisError where a folder holds other things than highlights, which would be replaced; or
+    where there can be no such folder."""
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise ProlepsisError(
+            "The folder cannot be made.",
+            where=folder,
+            remedy=f"Give another with --output: {above} is no folder, or one that you may not write to.",
+        )
     if folder.exists() and not (folder / TABLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
         raise ProlepsisError(
             "The folder holds other things than highlights, and would be replaced.",

@@ -142,24 +142,48 @@ def load_watch_model(name: str, saved: SavedModel, device: torch.device) -> Watc
     """Builds the detector, and the encoder that made the features which it was trained on.
 
     Raises:
-        ProlepsisError: the model does not say which features it takes, or the encoder here makes others.
+        ProlepsisError: the model does not say which features it takes, or what else must be known of it; or
+            the encoder here makes others.
     """
+    try:
+        return _loaded(name, saved, device)
+    except KeyError as error:
+        raise ProlepsisError(
+            f"The saved model is not whole: it lacks {error}.",
+            where=f"detector {name!r}",
+            remedy=_again(name),
+        ) from error
+
+
+def _loaded(name: str, saved: SavedModel, device: torch.device) -> WatchModel:
     described = saved.metadata.get("features")
     if described is None:
         raise ProlepsisError(
             "The model does not say how the features were made that it takes.",
             where=f"detector {name!r}",
-            remedy=f"Train it again: kedro run --pipelines action_detection --namespaces {name}",
+            remedy=_again(name),
+        )
+    detector = load_detector(saved).to(device).eval()
+    class_names = saved.metadata["class_names"]
+    if len(class_names) != detector.num_classes:
+        raise ProlepsisError(
+            f"The saved model tells {detector.num_classes} classes apart, and names {len(class_names)}.",
+            where=f"detector {name!r}",
+            remedy=_again(name),
         )
     return WatchModel(
         name=name,
-        class_names=saved.metadata["class_names"],
+        class_names=class_names,
         rate=described["rate"],
-        detector=load_detector(saved).to(device).eval(),
+        detector=detector,
         encoder=_encoder(name, described, device),
         device=device,
         dtype=described["dtype"],
     )
+
+
+def _again(name: str) -> str:
+    return f"Train it again: kedro run --pipelines action_detection --namespaces {name}"
 
 
 def _encoder(name: str, described: Mapping[str, Any], device: torch.device) -> Encoder | None:

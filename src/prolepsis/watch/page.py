@@ -22,6 +22,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.watch.hub import Hub, Mailbox, Pictures, waker
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI, WebSocket
     from starlette.requests import HTTPConnection
 
@@ -171,30 +172,19 @@ def served(hub: Hub, host: str, port: int) -> Iterator[str]:
         port: 0 for any that is free.
 
     Raises:
-        ProlepsisError: the port is taken, the host is none of this machine's, or FastAPI is not installed.
+        ProlepsisError: the port is taken, the host is none of this machine's, or FastAPI, uvicorn or
+            websockets is not installed.
     """
+    door = Door.of(host)
     try:
-        import uvicorn
+        server = _server(create_app(hub, door))
     except ImportError as error:
         raise ProlepsisError(
-            "The live page needs FastAPI and uvicorn.",
+            f"The live page needs FastAPI, uvicorn and websockets: {error}.",
             where="--page",
             remedy="Install them: pip install 'prolepsis[page]'",
         ) from error
-    door = Door.of(host)
-    app = create_app(hub, door)
     listening = _listen(host, port)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,  # it would hold the token
-            lifespan="off",
-            timeout_graceful_shutdown=1,
-            ws="websockets-sansio",
-            ws_max_size=1024,  # clients have nothing to say
-        )
-    )
     thread = threading.Thread(target=server.run, args=([listening],), name="page", daemon=True)
     thread.start()
     try:
@@ -203,6 +193,22 @@ def served(hub: Hub, host: str, port: int) -> Iterator[str]:
         server.should_exit = True
         thread.join()
         listening.close()
+
+
+def _server(app: "FastAPI") -> "uvicorn.Server":
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # it would hold the token
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        ws="websockets-sansio",
+        ws_max_size=1024,  # clients have nothing to say
+    )
+    config.load()  # in the server's own thread nobody would see it fail
+    return uvicorn.Server(config)
 
 
 def _listen(host: str, port: int) -> socket.socket:

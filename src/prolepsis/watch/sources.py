@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.video.image_folders import holds_image
@@ -42,6 +44,8 @@ def open_source(text: str, model: WatchModel, opening: Opening) -> Source | Feat
     Raises:
         ProlepsisError: there is no such thing, or an option does not go with it.
     """
+    if text.startswith("file://"):
+        text = url2pathname(urlsplit(text).path)
     path = Path(text)
     is_live = text.isdecimal() or "://" in text
     if opening.fast and is_live:

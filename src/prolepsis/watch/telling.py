@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from prolepsis.action.hysteresis import FoundSegment
+from prolepsis.errors import ProlepsisError
 from prolepsis.video.live import Clock
 from prolepsis.watch.alerts import Alerts, expected_action
 from prolepsis.watch.engine import Belief, Watch
@@ -168,19 +170,41 @@ class Teller:
 
 @contextmanager
 def journal(path: Path, echo: Callable[[str], None]) -> Iterator[Tell]:
-    """Appends events to a file of JSON lines, each with the hour, and echoes the lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Appends events to a file of JSON lines, each with the hour, and echoes the lines.
+
+    Raises:
+        ProlepsisError: the file cannot be written, at first or later.
+    """
     lock = threading.Lock()  # a source tells of its problems from its own thread
-    with path.open("a", encoding="utf-8") as file:
+    with _appending(path) as file:
 
         def tell(event: Mapping[str, Any]) -> None:
             with lock:
                 line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})
-                file.write(f"{line}\n")
-                file.flush()
+                try:
+                    file.write(f"{line}\n".encode())
+                except OSError as error:
+                    raise _unwritable(path, error) from error
                 echo(line)
 
         yield tell
+
+
+def _appending(path: Path) -> FileIO:
+    """The file without a buffer: a line is there for others at once, and closing has nothing to write."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab", buffering=0)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ProlepsisError:
+    return ProlepsisError(
+        f"The log cannot be written: {error.strerror}.",
+        where=path,
+        remedy="Give a file with --log that can be written, on a disk with room.",
+    )
 
 
 def told_to_all(tells: Sequence[Tell]) -> Tell:
