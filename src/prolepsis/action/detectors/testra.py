@@ -39,9 +39,9 @@ class TeSTraConfig(BaseModel):
 
     work_steps: int = Field(32, ge=1)
     """Steps in the work memory, the current one the last; training windows are at most as long."""
-    memory_steps: int = Field(512, ge=1)
+    memory_steps: int = Field(2048, ge=1)
     """Steps before a training window that its long memory holds. At inference it holds all."""
-    decay: float = Field(0.97, gt=0, le=1)
+    decay: float = Field(0.9924, gt=0, le=1)
     """What a step of the long memory weighs a step later."""
     hidden_size: int = Field(1024, ge=2)
     """Width of every layer; an even multiple of the heads."""
@@ -57,7 +57,7 @@ class TeSTraConfig(BaseModel):
     """Layers of the compression."""
     decoder_layers: int = Field(2, ge=1)
     """Layers over the work memory."""
-    decoder_rereads_work: bool = False
+    decoder_rereads_work: bool = True
     """Where the decoder attends to what was read of the long memory, it attends to the work memory's steps
     so far as well, as the official configuration for THUMOS'14 says (LONG_MEMORY_INCLUDE_WORK)."""
     anticipation_steps: int = Field(8, ge=0)
