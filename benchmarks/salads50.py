@@ -60,7 +60,6 @@ class Candidate:
     sampling: Mapping[str, Any]
     training: Mapping[str, Any]
     noise: float
-    standardise: bool = True
 
 
 @dataclass(frozen=True)
@@ -142,26 +141,26 @@ CANDIDATES: dict[str, dict[str, Candidate]] = {
         ),
     },
     "trn": {
-        "two steps ahead": Candidate(
+        "a step ahead": Candidate(
             {
-                **{"feature_size": 64, "hidden_size": 128, "dropout": 0.3, "linear_std": 0.1},
-                **{"decoder_steps": 2, "decoder_targets": "future", "decoder_weight": 0.5},
+                **{"feature_size": 128, "hidden_size": 128, "dropout": 0.4, "linear_std": 0.1},
+                **{"decoder_steps": 1, "decoder_targets": "future", "decoder_weight": 0.3},
             },
-            SHORT,
-            training("adam", 0.006, 9, 32, 3e-4),
-            0.5,
+            {"window_steps": 96, "partial_windows": True},
+            training("adam", 0.006, 9, 16, 5e-4),
+            0.6,
         ),
     },
     "testra": {
         "32 steps of work": Candidate(
             {
                 **{"work_steps": 32, "memory_steps": 64, "anticipation_steps": 0, "dropout": 0.3},
-                **{"hidden_size": 64, "num_heads": 4, "feed_forward_size": 64},
+                **{"hidden_size": 96, "num_heads": 4, "feed_forward_size": 96},
                 **{"memory_queries": 4, "encoder_queries": 4, "encoder_layers": 1, "decoder_layers": 1},
             },
             {"window_steps": 32, "partial_windows": True},
-            training("adam", 0.004, 9, 32, 5e-4),
-            0.5,
+            training("adam", 0.003, 8, 16, 3e-4),
+            0.7,
         ),
     },
     "oadtr": {
@@ -286,7 +285,7 @@ def train(detector: str, name: str, number: int, seed: int, fold: Fold, out: Pat
         detector,
         plugins.configure(DETECTORS, detector, dict(candidate.config)),
         SamplingConfig.model_validate(candidate.sampling),
-        candidate.standardise,
+        True,
         candidate.noise,
     )
     started = time.process_time()
