@@ -3,7 +3,7 @@
     python benchmarks/tokenization.py TEXTS.parquet [--megabytes 20] [--vocabulary 16384] [--column text]
 
 Texts are cut into paragraphs. CPU time is that of all threads of the process; compiled code is compiled, and
-each tokenizer loaded, before the clock starts. `tokenizers` trains WordPiece and BPE from the same words, and
+each tokenizer loaded, before the clock starts. `tokenizers` trains all but Unigram from the same words, and
 encodes from the same `tokenizer.json`, offsets included, as its `encode_batch` does. "first" is a tokenizer
 that has not seen a text yet, "again" one that remembers its words, as it does of a larger corpus.
 """
@@ -30,7 +30,7 @@ from prolepsis.text.tokenizers import Tokenizer, byte_level
 from prolepsis.text.tokenizers.trainer import WordTrainer
 
 GROUP = "prolepsis.tokenizers"
-NAMES = ("byte_bpe", "wordpiece", "bpe", "unigram")
+NAMES = ("byte_bpe", "wordpiece", "bpe", "unigram", "word_level")
 DOCUMENTS_AT_ONCE = 8_192
 
 
@@ -74,6 +74,9 @@ def train_with_tokenizers(
     elif name == "wordpiece":
         engine.model = models.WordPiece(unk_token=tokenizer.special_tokens["unk"])
         trainer = trainers.WordPieceTrainer(min_frequency=2, limit_alphabet=1_000, **common)
+    elif name == "word_level":
+        engine.model = models.WordLevel(unk_token=tokenizer.special_tokens["unk"])
+        trainer = trainers.WordLevelTrainer(min_frequency=2, **common)
     else:
         alphabet = pre_tokenizers.ByteLevel.alphabet() if name == "byte_bpe" else []
         engine.model = models.BPE()

@@ -4,7 +4,8 @@
     python benchmarks/word2vec.py TEXT --quality --megabytes 50 --epochs 2 --seeds 3
     python benchmarks/word2vec.py TEXT --memory --megabytes 50
 
-TEXT is a text file, or a Parquet file with a column `text`; each paragraph is a document.
+TEXT is a text file, or a Parquet file with a column `text`; each paragraph is a document. The tokenizer
+`word_level` cuts it into words, every one of which has an id, and both read these.
 
 Both count every word of the file, once per epoch, and the CPU time of all threads of the process during
 training alone: gensim's vocabulary is built and this project's kernel compiled before. gensim reads the text
@@ -26,7 +27,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -85,12 +85,20 @@ class Task:
 Trainer = tuple[Callable[[], None], Callable[[], dict[str, float | None]]]
 
 
-def paragraphs(file: Path, megabytes: float) -> Iterator[list[str]]:
-    for content in _texts(file, int(megabytes * 1e6)):
-        for paragraph in content.lower().split("\n\n"):
-            words = re.findall(r"[^\W\d_]+|\d+|[^\w\s]", paragraph)
-            if words:
-                yield words
+def paragraphs(file: Path, megabytes: float) -> list[str]:
+    contents = _texts(file, int(megabytes * 1e6))
+    return [paragraph for content in contents for paragraph in content.split("\n\n")]
+
+
+def word_tokenizer(texts: list[str]) -> Any:
+    """A tokenizer that knows every word of the texts."""
+    from prolepsis.text.tokenizers.word_level import WordLevelTrainer
+
+    config = WordLevelTrainer.Config(min_frequency=1, special_tokens={"unk": "[UNK]"})
+    trainer = WordLevelTrainer(config)
+    counts = trainer.count([texts])
+    (tokenizer,) = trainer.train_many(counts, [counts.height + len(config.special_tokens)])
+    return tokenizer
 
 
 def _texts(file: Path, characters: int) -> Iterator[str]:
@@ -117,24 +125,27 @@ def write_corpus(file: Path, megabytes: float, folder: Path) -> int:
         write_token_shards,
     )
 
-    sentences = list(paragraphs(file, megabytes))
-    counts = Counter(word for sentence in sentences for word in sentence)
-    ids = {word: number for number, (word, _) in enumerate(counts.most_common())}
+    texts = paragraphs(file, megabytes)
+    tokenizer = word_tokenizer(texts)
+    names = tokenizer.words()
+    # Unknown is only what is too long to be a word.
+    known = (ids[ids != tokenizer.unk_id] for ids in tokenizer.encode_batch(texts))
+    sentences = [ids for ids in known if len(ids)]
     batch = TokenizedDocuments(
         "train",
         [str(number) for number in range(len(sentences))],
         [None] * len(sentences),
-        [np.array([ids[word] for word in sentence]) for sentence in sentences],
+        sentences,
         [np.zeros(1, np.int32)] * len(sentences),
     )
     few = TokenizedDocuments(
         "val", batch.ids[:99], batch.languages[:99], batch.tokens[:99], batch.sentence_starts[:99]
     )
     part = TokenizedPart("all", lambda: [batch, few])
-    write_token_shards(folder / "tokens", TokenStream([part], len(ids), "benchmark", {}))
-    lines = "\n".join(" ".join(sentence) for sentence in sentences)
+    write_token_shards(folder / "tokens", TokenStream([part], len(names), "benchmark", {}))
+    lines = "\n".join(" ".join(names[number] for number in sentence) for sentence in sentences)
     (folder / "corpus.txt").write_text(lines, encoding="utf-8")
-    (folder / "words.txt").write_text("\n".join(ids), encoding="utf-8")
+    (folder / "words.txt").write_text("\n".join(names), encoding="utf-8")
     return sum(map(len, sentences))
 
 

@@ -49,7 +49,7 @@ def test_the_chains_of_words_and_frames_do_not_wait_for_each_other(graph: StageG
     assert words - {"demo_data-demo_text"} == {
         "corpus_ingestion",
         "tokenization-wordpiece",
-        "tokenization-byte_bpe",
+        "tokenization-word_level",
     }
     assert not words & frames
 

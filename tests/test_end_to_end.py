@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 import yaml
 
+from prolepsis.variants import VARIANTS
+
 from support import ROOT, Project, copy_project
 
 STAGES = {
@@ -21,16 +23,14 @@ STAGES = {
     "corpus_ingestion",
     "tokenization-wordpiece",
     "tokenization-byte_bpe",
+    "tokenization-word_level",
     "tokenization",
     "word2vec",
     "bert",
     "downstream",
     "video_ingestion",
     "feature_extraction",
-    "action_detection-frame_only",
-    "action_detection-rnn",
-    "action_detection-trn",
-    "action_detection-oadtr",
+    *(f"action_detection-{detector}" for detector in VARIANTS["action_detection"]),
     "detection_evaluation",
     "report",
 }
@@ -84,7 +84,7 @@ def test_the_report_is_one_page_with_the_figures_of_the_run(demo: Project):
     page = (demo.path / "data" / "test" / "08_reporting" / "report.html").read_text()
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page), "the page needs the network"
     metrics = reporting(demo, "detection_evaluation/metrics.json")
-    for detector in ("frame_only", "rnn", "trn", "oadtr"):
+    for detector in VARIANTS["action_detection"]:
         figure = metrics[detector]["test"]["mean_average_precision"]
         assert f"{figure:.3f}" in page or f"{100 * figure:.1f}" in page, detector
     manifest = demo.load("video_manifest")

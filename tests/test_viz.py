@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import shutil
 import subprocess
 import sys
 import threading
@@ -18,14 +17,6 @@ pytestmark = pytest.mark.browser
 # What the page remembers of a visitor: here one who has closed the first-visit hints.
 _SEEN = """<script>localStorage.setItem("KedroViz", JSON.stringify(
 {"showFeatureHints": false, "theme": "light", "expandAllPipelines": true}));</script>"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    pytest.skip("no Chromium is installed: 'apt-get install chromium' brings Debian's")
 
 
 @pytest.fixture

@@ -10,9 +10,11 @@ from kedro.framework.cli.project import run as kedro_run
 
 _GROUPS = {
     "stages": ("prolepsis.cli_stages", "The dvc.yaml made from pipelines, catalog and parameters."),
+    "highlights": ("prolepsis.cli_watch", "The best moments of a video."),
     "plugins": ("prolepsis.cli_plugins", "The swappable parts that are installed."),
     "tokenizers": ("prolepsis.cli_tokenizers", "How the trained tokenizers split a sentence."),
     "validation": ("prolepsis.cli_validation", "Data contracts, held against the data that is there."),
+    "watch": ("prolepsis.cli_watch", "A trained detector on a video, a camera or a stream."),
     "words": ("prolepsis.cli_words", "What the trained word vectors know of a word."),
 }
 _TRACEBACK = "PROLEPSIS_TRACEBACK"

@@ -83,6 +83,8 @@ def test_all_variants_are_trained_scored_and_compared(prepared: Project) -> None
         model = prepared.load(f"{variant}.model")
         assert model.metadata["plugin"] == variant
         assert model.metadata["class_names"] == CLASS_NAMES
+        described = model.metadata["features"]
+        assert (described["encoder"], described["rate"], described["dtype"]) == ("made up", RATE, "float16")
         curves = prepared.load(f"{variant}.training_curves")
         metrics = prepared.load(f"{variant}.training_metrics")
         best = max(row["mean_average_precision"] for row in curves)
@@ -91,7 +93,7 @@ def test_all_variants_are_trained_scored_and_compared(prepared: Project) -> None
         expected = {**LENGTHS["val"], **LENGTHS["test"]}
         assert dict(scores.group_by("video").len().rows()) == expected
         assert np.allclose(scores["scores"].list.sum(), 1, atol=1e-4)
-        looks_ahead = variant in ("trn", "oadtr")
+        looks_ahead = variant in ("trn", "oadtr", "testra")
         assert (scores["anticipation"].null_count() == 0) == looks_ahead
 
     metrics = prepared.load("detection_metrics")
@@ -117,7 +119,7 @@ def test_all_variants_are_trained_scored_and_compared(prepared: Project) -> None
     assert "anticipation_gain_over_frame_only" in metrics["oadtr"]["test"]
     table = prepared.load("per_class_table")
     assert table.height == len(VARIANTS["action_detection"]) * 2 * 3
-    assert set(prepared.load("anticipation_table")["detector"]) == {"trn", "oadtr"}
+    assert set(prepared.load("anticipation_table")["detector"]) == {"trn", "oadtr", "testra"}
     assert prepared.load("detection_picture").startswith(b"\x89PNG")
 
 

@@ -97,6 +97,13 @@ def test_thresholds_in_the_wrong_order_are_refused() -> None:
         parameters(segments=wrong)
 
 
+@pytest.mark.parametrize("name", ["min_seconds", "release_seconds"])
+def test_lengths_without_end_are_refused(name: str) -> None:
+    lengths = {"start_threshold": 0.5, "end_threshold": 0.3, "min_seconds": 0.0, "release_seconds": 0.0}
+    with pytest.raises(ValidationError, match="finite number"):
+        parameters(segments=lengths | {name: float("inf")})
+
+
 def test_without_test_videos_the_val_split_is_measured_and_drawn() -> None:
     labels = frame_labels(("train", "val"))
     metrics, table, ahead, _ = evaluate_detectors(

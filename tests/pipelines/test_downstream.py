@@ -19,7 +19,7 @@ from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.heads import BertForPretraining
 from prolepsis.text.bert.hugging_face import PretrainedBert
 from prolepsis.text.downstream.model import FineTunedModel
-from prolepsis.text.tokenizers.byte_bpe import ByteLevelBytePairTrainer
+from prolepsis.text.tokenizers.word_level import WordLevelTrainer
 from prolepsis.text.tokenizers.wordpiece import WordPieceTrainer
 from prolepsis.text.word2vec.vectors import WordVectors, unique_names
 
@@ -71,7 +71,7 @@ def prepare(project: Project) -> Project:
     corpus = documents()
     texts = [corpus["text"].to_list()]
     wordpiece = WordPieceTrainer(WordPieceTrainer.Config(vocabulary_size=120)).train(texts)
-    byte_bpe = ByteLevelBytePairTrainer(ByteLevelBytePairTrainer.Config(vocabulary_size=300)).train(texts)
+    word_level = WordLevelTrainer(WordLevelTrainer.Config()).train(texts)
     config = BertConfig(
         vocab_size=wordpiece.vocabulary_size,
         hidden_size=16,
@@ -81,9 +81,9 @@ def prepare(project: Project) -> Project:
         max_position_embeddings=64,
     )
     project.save("documents", corpus)
-    project.save("byte_bpe.tokenizer", byte_bpe)
+    project.save("word_level.tokenizer", word_level)
     project.save("bert_model", PretrainedBert.of(BertForPretraining(config), wordpiece))
-    names = unique_names(byte_bpe.words(), range(byte_bpe.vocabulary_size))
+    names = unique_names(word_level.words(), range(word_level.vocabulary_size))
     vectors = np.random.default_rng(1).normal(size=(len(names), 8)).astype(np.float32)
     counts = np.arange(len(names), 0, -1)
     project.save("word_vectors", WordVectors(names, counts, [None] * len(names), vectors))
@@ -96,7 +96,7 @@ def test_the_graph_goes_from_documents_and_models_to_scores() -> None:
         "documents",
         "bert_model",
         "word_vectors",
-        "byte_bpe.tokenizer",
+        "word_level.tokenizer",
         "params:downstream",
     }
     assert pipeline.outputs() == {

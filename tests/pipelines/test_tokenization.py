@@ -52,17 +52,18 @@ def test_each_variant_is_a_namespace_with_its_own_datasets_and_parameters() -> N
     verbs = ("train_tokenizer", "encode_documents", "evaluate_tokenizer", "sweep_vocabulary_sizes")
     assert {node.name for node in pipeline.nodes} == {
         "compare_tokenizers",
-        *(f"{variant}.{verb}" for variant in ("wordpiece", "byte_bpe") for verb in verbs),
+        *(f"{variant}.{verb}" for variant in ("wordpiece", "byte_bpe", "word_level") for verb in verbs),
     }
     assert pipeline.inputs() == {
         "documents",
         "params:tokenization.wordpiece",
         "params:tokenization.byte_bpe",
+        "params:tokenization.word_level",
     }
     kinds = ("tokenizer", "tokens", "tokenization_metrics", "tokenization_table", "vocabulary_sweep")
     assert pipeline.all_outputs() == {
         "tokenizer_comparison",
-        *(f"{variant}.{kind}" for variant in ("wordpiece", "byte_bpe") for kind in kinds),
+        *(f"{variant}.{kind}" for variant in ("wordpiece", "byte_bpe", "word_level") for kind in kinds),
     }
 
 
@@ -136,7 +137,7 @@ def test_the_pipeline_runs_and_its_results_meet_their_contracts(
 ) -> None:
     project.save("documents", documents)
     project.run("tokenization")
-    for variant in ("wordpiece", "byte_bpe"):
+    for variant in ("wordpiece", "byte_bpe", "word_level"):
         tokenizer = project.load(f"{variant}.tokenizer")
         tokens = project.load(f"{variant}.tokens")
         tokens.require_tokenizer(tokenizer.hash)

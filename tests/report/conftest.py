@@ -144,9 +144,10 @@ def _tokenization() -> dict[str, Any]:
         "tokenization_metrics": {
             "wordpiece": {"vocabulary_size": 8192, "fertility": 1.52, "unknown_rate": 0.0012},
             "byte_bpe": {"vocabulary_size": 16384, "fertility": 1.41, "unknown_rate": 0.0},
+            "word_level": {"vocabulary_size": 32000, "fertility": 1.2, "unknown_rate": 0.0666},
         },
-        "tokenization_tables": {"wordpiece": table(1.52), "byte_bpe": table(1.41)},
-        "vocabulary_sweeps": {"wordpiece": sweep(1.6), "byte_bpe": sweep(1.5)},
+        "tokenization_tables": {"wordpiece": table(1.52), "byte_bpe": table(1.41), "word_level": table(1.2)},
+        "vocabulary_sweeps": {"wordpiece": sweep(1.6), "byte_bpe": sweep(1.5), "word_level": sweep(1.4)},
     }
 
 

@@ -84,9 +84,13 @@ def test_a_corpus_without_a_bad_file_says_so(run: SimpleNamespace) -> None:
 
 def test_tokenizers_stand_side_by_side(by_name: dict[str, Section]) -> None:
     overall, by_language, *_ = blocks(by_name["tokenizers"], Table)
-    assert overall.columns == ("figure", "wordpiece", "byte bpe")
-    assert ["fertility", "1.52", "1.41"] in rows(overall)
-    assert rows(by_language) == [["de", "1.72", "1.61"], ["en", "1.22", "1.11"], ["ja", "2.12", "2.01"]]
+    assert overall.columns == ("figure", "wordpiece", "byte bpe", "word level")
+    assert ["fertility", "1.52", "1.41", "1.20"] in rows(overall)
+    assert rows(by_language) == [
+        ["de", "1.72", "1.61", "1.40"],
+        ["en", "1.22", "1.11", "0.900"],
+        ["ja", "2.12", "2.01", "1.80"],
+    ]
     assert max(cell.share or 0 for row in by_language.rows for cell in row) == 1
 
 
@@ -98,6 +102,8 @@ def test_tokenizers_are_compared_at_every_vocabulary_size(by_name: dict[str, Sec
         ["wordpiece", "8,000", "7,500", "1.40"],
         ["byte bpe", "4,000", "4,000", "1.50"],
         ["byte bpe", "8,000", "7,500", "1.30"],
+        ["word level", "4,000", "4,000", "1.40"],
+        ["word level", "8,000", "7,500", "1.20"],
     ]
     (picture,) = blocks(by_name["tokenizers"], Picture)
     assert "vocabulary size" in picture.description

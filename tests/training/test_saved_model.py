@@ -25,7 +25,7 @@ def test_saving_replaces_the_folder_as_a_whole(tmp_path: Path) -> None:
     assert names == {"model.safetensors", "metadata.json"}
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "no_metadata"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "no_metadata", "no_names"])
 def test_a_folder_that_is_no_model_is_a_message(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "model"
     if damage != "missing":
@@ -34,6 +34,8 @@ def test_a_folder_that_is_no_model_is_a_message(tmp_path: Path, damage: str) -> 
         (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-4])
     if damage == "no_metadata":
         (folder / "metadata.json").unlink()
+    if damage == "no_names":
+        (folder / "metadata.json").write_text("[]")
     with pytest.raises(ProlepsisError, match="not a saved model") as caught:
         SavedModel.load(folder)
     assert caught.value.where == folder

@@ -279,8 +279,8 @@ def test_frames_that_nobody_asked_for_are_not_converted(
 ) -> None:
     path = write_video(tmp_path / "a.mp4", greys(25))
     converted = []
-    original = media._convert
-    monkeypatch.setattr(media, "_convert", lambda *given: converted.append(1) or original(*given))
+    original = media.to_picture
+    monkeypatch.setattr(media, "to_picture", lambda *given: converted.append(1) or original(*given))
     assert len(list(frames_at(path, [0.1, 0.1, 0.5, 7.0, 8.0]))) == 5
     assert len(converted) == 3
 

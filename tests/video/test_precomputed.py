@@ -141,6 +141,18 @@ def test_streams_are_put_side_by_side_and_maps_are_averaged(folder: Path) -> Non
     assert rows[1].tolist() == [1, 1, 13.5, 17.5, 21.5]
 
 
+def test_maps_can_be_kept_in_the_files_order_a_bounded_number_of_values_at_a_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "flow", "a", np.arange(5 * 3 * 2 * 2).reshape(5, 3, 2, 2))
+    monkeypatch.setattr(precomputed, "_VALUES_AT_ONCE", 30)
+    one, _ = find(folder, {"a": "train", "b": "test"}, keep_maps=True)
+    assert precomputed.feature_size(one) == 14
+    blocks = list(one.features())
+    assert [len(block) for block in blocks] == [2, 2, 1]
+    assert np.concatenate(blocks)[1].tolist() == [1, 1, *range(12, 24)]
+
+
 def test_files_that_differ_by_one_step_are_cut_to_the_shortest(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

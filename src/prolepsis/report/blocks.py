@@ -161,7 +161,11 @@ class ClassMark:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A video from left to right: pictures, the truth, and each detector's belief."""
+    """A video from left to right: pictures, the truth, and each detector's belief.
+
+    Attributes:
+        truth: what is marked; `truth_name` says what it is, where it is not the truth.
+    """
 
     kind: ClassVar[str] = "timeline"
 
@@ -174,6 +178,7 @@ class Timeline:
     beliefs: Sequence[Belief]
     legend: Sequence[ClassMark]
     ticks: Sequence[Tick]
+    truth_name: str = "truth"
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,18 @@ from markupsafe import Markup
 from prolepsis.report.blocks import Section
 
 
-def render_page(title: str, lead: str, sections: Sequence[Section]) -> str:
+def render_page(
+    title: str,
+    lead: str,
+    sections: Sequence[Section],
+    *,
+    command: str = "kedro run --pipelines report",
+    origin: str = "from the files of this run",
+) -> str:
     """The page as HTML: its own styles, pictures as data, no script, and a policy that forbids any request.
 
-    Neighbouring sections of the same chapter share its heading.
+    Neighbouring sections of the same chapter share its heading. The foot says which command made the page,
+    and from what.
     """
     environment = Environment(
         loader=PackageLoader("prolepsis.report"),
@@ -27,6 +35,8 @@ def render_page(title: str, lead: str, sections: Sequence[Section]) -> str:
     return environment.get_template("page.html.j2").render(
         title=title,
         lead=lead,
+        command=command,
+        origin=origin,
         chapters=[(chapter, list(members)) for chapter, members in chapters],
         highlights=[tile for section in sections for tile in section.highlights],
         style=Markup(style),  # noqa: S704 - a file of this package

@@ -156,7 +156,7 @@ def describe_tokenizers(
         "tokenizers",
         "Tokenizers",
         "Fewer tokens per word and more bytes per token mean shorter sequences; a round trip that is not "
-        "exact means that text is lost.",
+        "exact means that text is lost. Where words are whole, a rare one is a single unknown token.",
         blocks,
         tiles,
     )

@@ -36,7 +36,10 @@ class SavedModel:
     def load(cls, directory: Path) -> "SavedModel":
         """Reads a folder that `save` wrote; raises ProlepsisError if it is not one."""
         try:
-            return cls(load_file(directory / _WEIGHTS), read_json(directory / _METADATA))
+            metadata = read_json(directory / _METADATA)
+            if not isinstance(metadata, dict):
+                raise ValueError(f"{_METADATA} holds no names with values")
+            return cls(load_file(directory / _WEIGHTS), metadata)
         except (SafetensorError, OSError, ValueError) as error:
             raise ProlepsisError(
                 f"This is not a saved model: {error}",

@@ -45,6 +45,7 @@ _INDEX = pl.Schema(
     }
 )
 _PROGRESS = "progress.jsonl"
+_OF_THE_CONTENT = ("shards", "configuration_hash", "hash")
 _REMEDY = "Make the features again: kedro run --pipelines feature_extraction"
 _logger = logging.getLogger(__name__)
 
@@ -135,7 +136,8 @@ class FeatureStore(Mapping[str, NDArray[np.floating]]):
     Attributes:
         videos: in the order in which they were written.
         encoder, config, rate, dimension: as in `FeatureStream`.
-        configuration_hash: of these and of all else that the features depend on besides the videos.
+        description: all that the features depend on besides the videos, as in `FeatureStream.configuration`.
+        configuration_hash: of it.
         hash: changes whenever anything in the store does.
     """
 
@@ -145,6 +147,7 @@ class FeatureStore(Mapping[str, NDArray[np.floating]]):
         self.config: dict[str, Any] = meta["config"]
         self.rate: float = meta["rate"]
         self.dimension: int = meta["dimension"]
+        self.description: dict[str, Any] = {key: meta[key] for key in meta if key not in _OF_THE_CONTENT}
         self.configuration_hash: str = meta["configuration_hash"]
         self.hash: str = meta["hash"]
         self.index = index

@@ -6,7 +6,7 @@ nominal rate: so variable rates, a start that is not zero and dropped frames nee
 
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -23,6 +23,7 @@ from prolepsis.video.image_folders import holds_image, numbered_images
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
 
@@ -170,12 +171,12 @@ def probe(path: Path, image_folder_rate: float | None = None) -> VideoInfo:
     with _open(path) as container:
         stream = container.streams.video[0]
         tally = _Tally()
-        for time, frame in _decode(container, path):
+        for time, frame in decode(container, path):
             tally.add(time, frame)
         if tally.num_frames == 0:
             raise UnreadableVideoError("It has a video stream, but not one frame.", where=path)
         nominal = stream.guessed_rate or stream.average_rate
-        duration = tally.last + (tally.step or 1.0 / float(nominal or 25))
+        duration = tally.duration(stream)
         _check_whole(container, path, tally.num_frames, duration)
         width, height = _size_on_show(stream.width, stream.height, tally.rotation)
         return VideoInfo(
@@ -237,10 +238,10 @@ def frames_at(
     with _open(path) as container:
         wanted = 0
         shown: av.VideoFrame | None = None
-        for time, frame in _decode(container, path):
+        for time, frame in decode(container, path):
             picture: Picture | None = None
             while shown is not None and wanted < len(times) and times[wanted] + _SMALLEST_STEP_S < time:
-                picture = _convert(shown, size) if picture is None else picture
+                picture = to_picture(shown, size) if picture is None else picture
                 yield picture
                 wanted += 1
             if wanted == len(times):
@@ -248,9 +249,44 @@ def frames_at(
             shown = frame
         if shown is None:
             raise UnreadableVideoError("It has a video stream, but not one frame.", where=path)
-        picture = _convert(shown, size)
+        picture = to_picture(shown, size)
         for _ in range(wanted, len(times)):
             yield picture
+
+
+class VideoFrames:
+    """All frames of a video once, in the order they are shown, each with its time.
+
+    Attributes:
+        duration: seconds, from the first frame's start to the last one's end, as far as they were read.
+    """
+
+    def __init__(self, path: Path, image_folder_rate: float | None = None) -> None:
+        self._path = path
+        self._image_folder_rate = image_folder_rate
+        self.duration = 0.0
+
+    def __iter__(self) -> "Iterator[tuple[float, av.VideoFrame]]":
+        """Yields seconds after the first frame, and the frame.
+
+        Raises:
+            UnreadableVideoError: it cannot be opened, or not be decoded to its end.
+            ProlepsisError: it is a folder of images, and no rate is given.
+        """
+        if self._path.is_dir():
+            rate = _known_rate(self._image_folder_rate, self._path)
+            for number, image in enumerate(numbered_images(self._path)):
+                self.duration = (number + 1) / rate
+                yield number / rate, _image(image)[1]
+            return
+        with _open(self._path) as container:
+            tally = _Tally()
+            for time, frame in decode(container, self._path):
+                tally.add(time, frame)
+                self.duration = tally.duration(container.streams.video[0])
+                yield time, frame
+        if tally.num_frames == 0:
+            raise UnreadableVideoError("It has a video stream, but not one frame.", where=self._path)
 
 
 def _known_rate(image_folder_rate: float | None, path: Path) -> float:
@@ -299,7 +335,7 @@ def _images_at(
     images = numbered_images(folder)
     on_show = (math.floor((time + _SMALLEST_STEP_S) * rate) for time in times)
     for index, same in groupby(min(max(0, index), len(images) - 1) for index in on_show):
-        picture = _convert(_image(images[index])[1], size)
+        picture = to_picture(_image(images[index])[1], size)
         for _ in same:
             yield picture
 
@@ -308,7 +344,7 @@ def _image(path: Path) -> "tuple[str, av.VideoFrame]":
     """The codec and the frame of an image file."""
     try:
         with _open(path) as container:
-            for _, frame in _decode(container, path):
+            for _, frame in decode(container, path):
                 return container.streams.video[0].codec_context.codec.canonical_name, frame
     except UnreadableVideoError as error:
         reason = error.message
@@ -327,7 +363,7 @@ def _open(path: Path) -> "Iterator[InputContainer]":
         container = av.open(str(path))
     except (av.error.FFmpegError, OSError) as error:
         raise UnreadableVideoError(
-            f"It cannot be opened as a video: {_reason(error)}.", where=path
+            f"It cannot be opened as a video: {cause_of(error)}.", where=path
         ) from error
     with container:
         if not container.streams.video:
@@ -345,8 +381,18 @@ def _what_it_is(path: Path) -> str:
     return "It is a symbolic link to nothing." if path.is_symlink() else "There is no such file."
 
 
-def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, av.VideoFrame]]":
-    """Frames in the order they are shown, each with its time in seconds after the first one."""
+def decode(
+    container: "InputContainer", where: object, on_packet: Callable[[], None] | None = None
+) -> "Iterator[tuple[float, av.VideoFrame]]":
+    """Frames in the order they are shown, each with its time in seconds after the first one.
+
+    Args:
+        where: what an error names: a path, or the address of a stream.
+        on_packet: called when a packet has come, before it is decoded.
+
+    Raises:
+        UnreadableVideoError: it cannot be decoded further, or its timestamps leap.
+    """
     import av
 
     stream = container.streams.video[0]
@@ -355,37 +401,44 @@ def _decode(container: "InputContainer", path: Path) -> "Iterator[tuple[float, a
     start: float | None = None
     last = 0.0
     try:
-        for frame in container.decode(stream):
+        for frame in _frames(container, on_packet):
             time = _time(frame, by_decoding)
             if start is None:
                 start, now = time or 0.0, 0.0
             else:
                 # A frame without a timestamp, as the last ones of an AVI file, follows at the nominal rate.
                 now = last + nominal if time is None else time - start
-                _check_step(last, now, path)
+                _check_step(last, now, where)
                 now = max(last, now)
             last = now
             yield now, frame
     except (av.error.FFmpegError, IndexError) as error:
         # PyAV raises IndexError where a stream's header is cut off.
         raise UnreadableVideoError(
-            f"It cannot be decoded beyond {last:.2f} s: {_reason(error)}.", where=path
+            f"It cannot be decoded beyond {last:.2f} s: {cause_of(error)}.", where=where
         ) from error
 
 
-def _check_step(last: float, now: float, path: Path) -> None:
+def _frames(container: "InputContainer", on_packet: Callable[[], None] | None) -> "Iterator[av.VideoFrame]":
+    for packet in container.demux(container.streams.video[0]):
+        if on_packet is not None:
+            on_packet()
+        yield from packet.decode()
+
+
+def _check_step(last: float, now: float, where: object) -> None:
     """Refuses timestamps by which nobody can tell what is on show when."""
     if now < last - _BACKWARDS_S:
         raise UnreadableVideoError(
             f"Its timestamps go back at {last:.2f} s, by {last - now:.2f} s, as where recordings are put one "
             "after another.",
-            where=path,
+            where=where,
             remedy="Split it there, or write it anew with timestamps that ascend.",
         )
     if now > last + _IMPOSSIBLE_GAP_S:
         raise UnreadableVideoError(
             f"Its timestamps leap at {last:.2f} s, by {now - last:.0f} s.",
-            where=path,
+            where=where,
             remedy="Write it anew with timestamps that follow one another.",
         )
 
@@ -421,6 +474,11 @@ class _Tally:
         self.step = _frame_duration(frame) or max(time - self.last, self.step)
         self.last = time
         self.num_frames += 1
+
+    def duration(self, stream: "VideoStream") -> float:
+        """To the end of the last frame."""
+        nominal = stream.guessed_rate or stream.average_rate
+        return self.last + (self.step or 1.0 / float(nominal or 25))
 
     def problems(self) -> Iterator[str]:
         if self._longest - self._shortest > max(_ROUNDING_S, _UNEVEN_SHARE * self._shortest):
@@ -485,14 +543,26 @@ def _header_problems(container: "InputContainer", num_frames: int) -> Iterator[s
         yield f"the header promises {stream.frames} frames, {num_frames} are there"
 
 
-def _convert(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
+def to_picture(frame: "av.VideoFrame", size: tuple[int, int] | None) -> Picture:
+    """A decoded frame as RGB, upright, scaled to (height, width) where a size is given."""
+    from av.video.reformatter import VideoReformatter
+
     quarter_turns = _rotation(frame) // 90
     height, width = size or (None, None)
     if quarter_turns % 2:
         height, width = width, height
-    converted = frame.to_ndarray(format="rgb24", height=height, width=width, interpolation="BILINEAR")
+    # Not the reformatter that a frame brings along: threads that look at one frame would share it.
+    scaled = VideoReformatter().reformat(
+        frame, width=width, height=height, format="rgb24", interpolation="BILINEAR"
+    )
+    converted = scaled.to_ndarray()
     picture = converted.astype(np.uint8, copy=False)
     return np.ascontiguousarray(np.rot90(picture, quarter_turns)) if quarter_turns else picture
+
+
+def shown_size(frame: "av.VideoFrame") -> tuple[int, int]:
+    """Width and height of a frame that is upright."""
+    return _size_on_show(frame.width, frame.height, _rotation(frame))
 
 
 def _rotation(frame: "av.VideoFrame") -> int:
@@ -517,6 +587,11 @@ def _container_name(container: "InputContainer", path: Path) -> str:
     return suffix if suffix in family else family[0]
 
 
-def _reason(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
+    """What FFmpeg or the system says, to go on a sentence with."""
+    import av
+
+    if isinstance(error, av.error.ExitError):  # "immediate exit requested": by the time limit of a stream
+        return "nothing came for too long"
     text = getattr(error, "strerror", None) or str(error)
     return text[:1].lower() + text[1:].rstrip(".")

@@ -8,7 +8,7 @@
 
 The rules, since each has moved results or stopped people:
 
-- A map [T, D, H, W] (HDD's features) is averaged over H and W.
+- A map [T, D, H, W] (HDD's features) is averaged over H and W, or kept, all D·H·W values in the file's order.
 - Streams and targets of a video that differ in length by no more than the tolerance are cut at the end to the
   shortest: off by one is what rounding at a video's end makes. More is refused.
 - Column 0 becomes `background`, set where no action is. The targets' own background column is found by its
@@ -25,7 +25,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ from prolepsis.video.labels import BACKGROUND, step_times
 PUBLISHED = "published"
 """Stands in `frame_labels` where a rule's name would: whoever made the labels knows it."""
 
-_ROWS_AT_ONCE = 4096
+_VALUES_AT_ONCE = 1 << 24
 _MOST_SHOWN = 5
 _CLASS_KEYS = ("class_names", "class_index")  # LSTR and TeSTra; TRN and OadTR
 _SESSION_KEYS = ("train_session_set", "test_session_set")
@@ -78,6 +78,7 @@ class PrecomputedVideo:
     num_steps: int
     streams: tuple[Path, ...]
     targets: Path
+    keep_maps: bool = False
 
     @property
     def source_sha256(self) -> str:
@@ -90,9 +91,10 @@ class PrecomputedVideo:
             ProlepsisError: a number is NaN or infinite.
         """
         opened = [open_array(path) for path in self.streams]
-        for start in range(0, self.num_steps, _ROWS_AT_ONCE):
-            rows = slice(start, min(start + _ROWS_AT_ONCE, self.num_steps))
-            blocks = [_flat(stream[rows]) for stream in opened]
+        rows_at_once = max(1, _VALUES_AT_ONCE // sum(stream[0].size for stream in opened))
+        for start in range(0, self.num_steps, rows_at_once):
+            rows = slice(start, min(start + rows_at_once, self.num_steps))
+            blocks = [_flat(stream[rows], keep_maps=self.keep_maps) for stream in opened]
             for path, block in zip(self.streams, blocks, strict=True):
                 _check_finite(block, path, start)
             yield np.concatenate(blocks, axis=1)
@@ -168,8 +170,12 @@ def find_videos(
     targets: str,
     length_tolerance: int,
     leave_out_missing: bool,
+    keep_maps: bool = False,
 ) -> list[PrecomputedVideo]:
     """The files of all listed videos, sorted by name, checked against each other by their headers.
+
+    Args:
+        keep_maps: keep all values of maps `[T, D, H, W]` instead of their means over H and W.
 
     Raises:
         ProlepsisError: a folder is absent, a video lacks a file, or its files differ too much in length.
@@ -187,7 +193,12 @@ def find_videos(
         (complete if all(file.is_file() for file in files) else missing).append(video)
     if missing:
         _report_missing(folder, missing, (*streams, targets), leave_out_missing)
-    found = [_examine(folder, video, splits[video], streams, targets, length_tolerance) for video in complete]
+    found = [
+        replace(
+            _examine(folder, video, splits[video], streams, targets, length_tolerance), keep_maps=keep_maps
+        )
+        for video in complete
+    ]
     if not found:
         raise ProlepsisError("Not one listed video is there.", where=folder)
     cut = sum(one.num_steps < len(open_array(one.targets)) for one in found)
@@ -289,7 +300,8 @@ def open_array(path: Path) -> NDArray[Any]:
 
 def feature_size(video: PrecomputedVideo) -> int:
     """The length of a video's feature vectors: the streams' added up."""
-    return sum(open_array(path).shape[1] for path in video.streams)
+    opened = [open_array(path) for path in video.streams]
+    return sum(array[0].size if video.keep_maps else array.shape[1] for array in opened)
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -389,7 +401,9 @@ def _check_finite(block: NDArray[Any], path: Path, start: int) -> None:
         )
 
 
-def _flat(rows: NDArray[Any]) -> NDArray[Any]:
+def _flat(rows: NDArray[Any], *, keep_maps: bool) -> NDArray[Any]:
+    if keep_maps:
+        return rows.reshape(len(rows), -1)
     return rows.mean(axis=tuple(range(2, rows.ndim)), dtype=np.float32) if rows.ndim > 2 else rows
 
 

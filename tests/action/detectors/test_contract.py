@@ -55,9 +55,18 @@ CASES = {
     "oadtr_continual_1": ("oadtr", SMALL_OADTR | {"continual": True, "encoder_layers": 1}),
     "oadtr_continual_2": ("oadtr", SMALL_OADTR | {"continual": True}),
     "testra": ("testra", SMALL_TESTRA),
+    "testra_rereads": ("testra", SMALL_TESTRA | {"decoder_rereads_work": True}),
     "testra_now": ("testra", SMALL_TESTRA | {"anticipation_steps": 0, "decay": 1.0}),
 }
-AHEAD = {"trn": 2, "trn_future": 3, "trn_one_step": 0, "oadtr": 3, "oadtr_positions": 3, "testra": 2}
+AHEAD = {
+    "trn": 2,
+    "trn_future": 3,
+    "trn_one_step": 0,
+    "oadtr": 3,
+    "oadtr_positions": 3,
+    "testra": 2,
+    "testra_rereads": 2,
+}
 
 Make = Callable[[], Detector]
 

@@ -109,8 +109,9 @@ def test_the_last_step_of_a_window_is_learnt_from_as_the_stream_scores_it() -> N
     torch.testing.assert_close(loss, expected + ahead)
 
 
-def test_earlier_steps_of_a_window_see_the_window_up_to_themselves_and_the_same_memory() -> None:
-    model = small(anticipation_steps=0)
+@pytest.mark.parametrize("rereads", [False, True])
+def test_earlier_steps_of_a_window_see_the_window_up_to_themselves_and_the_same_memory(rereads: bool) -> None:
+    model = small(anticipation_steps=0, decoder_rereads_work=rereads)
     given = window(model, 4)
     first = torch.zeros_like(given.scored)
     first[:, model.context] = True
@@ -124,6 +125,26 @@ def test_earlier_steps_of_a_window_see_the_window_up_to_themselves_and_the_same_
     changed[:, 0] += 1.0
     moved = model.loss(WindowBatch(changed, given.mask, given.labels, given.valid, first))[0]
     assert not torch.allclose(moved, found, rtol=1e-6, atol=1e-7)
+
+
+def test_the_decoder_may_read_the_work_memory_beside_the_long_one() -> None:
+    model = small(decoder_rereads_work=True, decoder_layers=1, anticipation_steps=0)
+    features = torch.randn(1, 3, 3)
+    tokens = model.encoder_queries[None]
+    for compressing in model.encoder:
+        tokens = compressing(tokens, model.memory_layer.read(model.memory_layer.nothing(1)))
+    tokens = model.encoder_norm(tokens)
+    work = model.work_projection(features) + model.positions[:3]
+    decoding = model.decoder[0]
+    last = decoding.norms[0](work[:, -1:] + decoding.self_attention(work[:, -1:], work))
+    last = decoding.norms[1](last + decoding.cross_attention(last, torch.cat([tokens, work], 1)))
+    last = decoding.norms[2](last + decoding.feed_forward(last))
+    expected = model.classifier(model.decoder_norm(last))[:, 0]
+    found = model(features, torch.ones(1, 3, dtype=torch.bool)).scores[:, -1]
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(
+        small(decoder_layers=1, anticipation_steps=0)(features, torch.ones(1, 3) > 0).scores[:, -1], expected
+    )
 
 
 def test_a_window_longer_than_the_work_memory_is_refused() -> None:

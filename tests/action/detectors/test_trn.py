@@ -6,6 +6,7 @@ from torch.nn import functional
 from prolepsis.action.detectors.base import WindowBatch
 from prolepsis.action.detectors.trn import TRN
 from prolepsis.action.detectors.trn_unrolled import Weights, draw_masks, unroll
+from prolepsis.errors import ProlepsisError
 
 
 def small(**changes: object) -> TRN:
@@ -91,6 +92,44 @@ def test_weights_start_as_in_the_official_code() -> None:
                 columns = weight.T @ weight
                 torch.testing.assert_close(columns, torch.eye(len(columns)), atol=1e-4, rtol=0)
             assert module.bias_ih.std().item() == pytest.approx(1.0, rel=0.2)
+
+
+HDD = {"channels": 4, "height": 2, "width": 3, "map_size": 2, "sensors": 3, "sensor_size": 5}
+
+
+def test_hdds_model_has_the_published_number_of_parameters() -> None:
+    with torch.device("meta"):
+        config = TRN.Config(image_and_sensor={}, hidden_size=2000, decoder_steps=6)
+        model = TRN(config, input_size=1536 * 8 * 8 + 8, num_classes=12)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(79.5, abs=0.05)
+
+
+def test_a_map_and_sensors_go_through_layers_of_their_own() -> None:
+    torch.manual_seed(0)
+    config = TRN.Config(hidden_size=6, decoder_steps=3, linear_std=0.3, image_and_sensor=HDD)
+    model = TRN(config, input_size=4 * 2 * 3 + 3, num_classes=4).eval()
+    maps, sensors = torch.randn(2, 5, 4, 2, 3), torch.randn(2, 5, 3)
+    features = torch.cat([maps.flatten(2), sensors], -1)
+    layer = model.feature_layer
+    kernel = layer.map_layer.weight[:, :, 0, 0]
+    by_place = torch.einsum("oc,btchw->btohw", kernel, maps) + layer.map_layer.bias.view(2, 1, 1)
+    expected = torch.cat([by_place.flatten(2), layer.sensor_layer(sensors)], -1)
+    torch.testing.assert_close(layer(features), expected)
+    scores, _ = plain_trn(model, features)
+    mask = torch.ones(2, 5, dtype=torch.bool)
+    torch.testing.assert_close(model(features, mask).scores, scores)
+    state = model.initial_state(2)
+    for step in range(5):
+        streamed, _, state = model.step(features[:, step], state)
+        torch.testing.assert_close(streamed, scores[:, step], atol=1e-5, rtol=0)
+
+
+def test_features_that_are_no_such_map_are_refused() -> None:
+    with pytest.raises(ProlepsisError, match="have 27") as raised:
+        TRN(TRN.Config(image_and_sensor=HDD), input_size=9, num_classes=4)
+    assert "maps: kept" in str(raised.value)
+    with pytest.raises(ValueError, match="leave one of them out"):
+        TRN.Config(image_and_sensor=HDD, feature_size=8)
 
 
 @pytest.mark.parametrize("decoder_steps", [1, 3])

@@ -61,6 +61,6 @@ def train() -> Callable[..., Tokenizer]:
     return train_plugin
 
 
-@pytest.fixture(scope="session", params=["bpe", "byte_bpe", "unigram", "wordpiece"])
+@pytest.fixture(scope="session", params=["bpe", "byte_bpe", "unigram", "word_level", "wordpiece"])
 def tokenizer(request: pytest.FixtureRequest, train: Callable[..., Tokenizer]) -> Tokenizer:
     return train(request.param, vocabulary_size=400)

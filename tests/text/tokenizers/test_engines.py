@@ -30,6 +30,8 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("unigram", {}),
     ("wordpiece", {"cased": False}),
     ("wordpiece", {"cased": True}),
+    ("word_level", {"cased": False}),
+    ("word_level", {"cased": True}),
 ]
 
 EVERY_CHARACTER = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
@@ -178,9 +180,11 @@ def test_every_character_of_unicode_is_normalised_as_tokenizers_does() -> None:
         start += number
 
 
-@given(texts, st.booleans())
-def test_the_words_of_bert_lie_inside_the_pieces_that_are_cut_first(text: str, cased: bool) -> None:
-    engine = bert_style.prepare(models.WordPiece(), cased=cased)
+@given(texts, st.booleans(), st.booleans())
+def test_the_words_of_bert_lie_inside_the_pieces_that_are_cut_first(
+    text: str, cased: bool, accents: bool
+) -> None:
+    engine = bert_style.prepare(models.WordPiece(), cased=cased, accents=accents)
 
     def words(part: str) -> list[str]:
         return [

@@ -103,6 +103,8 @@ def test_words_name_beginnings_continuations_and_special_tokens(train: Train) ->
         assert words[tokenizer.encode_batch(["newest low"])[0][-1]] == "low"
         assert words[: len(tokenizer.special_tokens)] == list(tokenizer.special_tokens.values())
         assert any(word.startswith("##") for word in words)
+    whole = train("word_level", texts)
+    assert whole.words()[len(whole.special_tokens) :] == ["low", "lower", "lowest", "newest", "é"]
 
 
 def test_incomplete_characters_are_named_by_their_bytes(train: Train) -> None:

@@ -16,7 +16,7 @@ from prolepsis.text.tokenizers import Tokenizer, words
 from prolepsis.text.tokenizers.trainer import WordTrainer
 
 Train = Callable[..., Tokenizer]
-NAMES = ["bpe", "byte_bpe", "unigram", "wordpiece"]
+NAMES = ["bpe", "byte_bpe", "unigram", "word_level", "wordpiece"]
 
 
 def trainer_of(name: str, **config: Any) -> WordTrainer:
@@ -84,7 +84,7 @@ def test_one_count_gives_every_vocabulary_as_if_it_were_trained_alone(
     assert large == train(name, [real_texts], vocabulary_size=1_800)
 
 
-@pytest.mark.parametrize("name", ["bpe", "byte_bpe", "wordpiece"])
+@pytest.mark.parametrize("name", ["bpe", "byte_bpe", "word_level", "wordpiece"])
 def test_a_smaller_vocabulary_is_the_beginning_of_a_larger_one(real_texts: list[str], name: str) -> None:
     trainer = trainer_of(name)
     small, large = trainer.train_many(trainer.count([real_texts]), [1_000, 1_800])
@@ -122,7 +122,7 @@ def test_unigram_needs_about_as_few_tokens_as_bpe(train: Train, real_texts: list
     assert numbers["unigram"] < 1.06 * numbers["bpe"]
 
 
-@pytest.mark.parametrize("name", ["unigram", "wordpiece"])
+@pytest.mark.parametrize("name", ["unigram", "word_level", "wordpiece"])
 def test_a_special_token_that_is_a_word_is_refused(train: Train, name: str) -> None:
     parts = {"pad": "[PAD]", "unk": "[UNK]", "mask": "the"}
     with pytest.raises(ProlepsisError, match="cannot be told from"):
@@ -181,6 +181,56 @@ def test_wordpiece_splits_chinese_into_characters(train: Train) -> None:
     assert "##火" not in words  # a character that never continues a word needs no such id
 
 
+@pytest.mark.parametrize("cased", [False, True])
+def test_word_level_takes_the_words_that_tokenizers_takes(
+    train: Train, real_texts: list[str], cased: bool
+) -> None:
+    trained = train("word_level", [real_texts], vocabulary_size=1_500, cased=cased, min_frequency=3)
+    peer = library.Tokenizer.from_str(trained.definition)
+    peer.model = models.WordLevel(unk_token="[UNK]")
+    peer.train_from_iterator(
+        real_texts,
+        trainers.WordLevelTrainer(
+            vocab_size=1_500,
+            min_frequency=3,
+            special_tokens=list(trained.special_tokens.values()),
+            show_progress=False,
+        ),
+    )
+    ours, theirs = (json.loads(definition)["model"] for definition in (trained.definition, peer.to_str()))
+    assert ours["vocab"] == theirs["vocab"]
+
+
+def test_word_level_ends_at_the_rarest_word_allowed_and_orders_ties_by_code_point(train: Train) -> None:
+    texts = [["zebra ant ant zebra yak élan yak élan", "yak once"]]
+    tokenizer = train("word_level", texts, vocabulary_size=100)
+    assert tokenizer.words()[5:] == ["yak", "ant", "zebra", "élan"]
+    small = train("word_level", texts, vocabulary_size=7)
+    assert small.words()[5:] == ["yak", "ant"]
+    assert small.encode_batch(["yak zebra once yaks"])[0].tolist() == [5, *[small.unk_id] * 3]
+
+
+def test_word_level_without_a_frequent_word_says_so(train: Train) -> None:
+    with pytest.raises(ProlepsisError, match="No word occurs 3 times") as caught:
+        train("word_level", [["each word only once"]], min_frequency=3)
+    assert caught.value.where == "min_frequency" and "Lower" in (caught.value.remedy or "")
+
+
+def test_word_level_keeps_accents_and_only_if_cased_upper_case(train: Train) -> None:
+    texts = [["Río río RÍO rio"] * 9]
+    uncased, cased = (train("word_level", texts, cased=cased) for cased in (False, True))
+    assert uncased.words()[5:] == ["río", "rio"]
+    assert uncased.decode(uncased.encode_batch(["RÍO, rio"])[0]) == "río [UNK] rio"
+    assert cased.words()[5:] == ["RÍO", "Río", "rio", "río"]
+
+
+def test_a_word_that_is_written_like_the_unknown_token_has_its_id(train: Train) -> None:
+    parts = {"pad": "[PAD]", "unk": "unk"}
+    tokenizer = train("word_level", [["unk unk word word"]], special_tokens=parts)
+    assert tokenizer.words() == ["[PAD]", "unk", "word"]
+    assert tokenizer.encode_batch(["unk word"])[0].tolist() == [1, 2]
+
+
 @pytest.mark.parametrize(("name", "max_characters"), [("bpe", 4), ("unigram", 4), ("wordpiece", 3)])
 def test_characters_beyond_the_most_frequent_are_unknown(
     train: Train, name: str, max_characters: int
@@ -228,7 +278,7 @@ def test_without_any_chinese_in_its_training_a_chinese_character_is_three_bytes(
     assert tokenizer.decode(ids) == sentence
 
 
-@pytest.mark.parametrize("name", ["bpe", "unigram", "wordpiece"])
+@pytest.mark.parametrize("name", ["bpe", "unigram", "word_level", "wordpiece"])
 def test_no_text_is_refused(train: Train, name: str) -> None:
     with pytest.raises(ProlepsisError, match="no text"):
         train(name, [[], [""]], vocabulary_size=300)
@@ -246,6 +296,9 @@ def test_a_vocabulary_smaller_than_the_alphabet_is_refused(train: Train, name: s
         ("byte_bpe", {"vocabulary_size": 256}, "vocabulary_size"),
         ("byte_bpe", {"pattern": "gpt5"}, "pattern"),
         ("wordpiece", {"special_tokens": {"pad": "[PAD]"}}, "unk"),
+        ("word_level", {"special_tokens": {"pad": "[PAD]"}}, "unk"),
+        ("word_level", {"min_frequency": 0}, "min_frequency"),
+        ("word_level", {"vocabulary_size": 5}, "vocabulary_size"),
         ("wordpiece", {"special_tokens": {"pad": "[X]", "unk": "[X]"}}, "differ"),
         ("unigram", {"special_tokens": {"boss": "[X]"}}, "boss"),
         ("bpe", {"vocab_size": 10}, "vocab_size"),

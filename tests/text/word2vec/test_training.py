@@ -1,4 +1,5 @@
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -20,8 +21,11 @@ from prolepsis.text.token_shards import (
     write_token_shards,
 )
 from prolepsis.text.tokenizers import Tokenizer
+from prolepsis.text.tokenizers.word_level import WordLevelTrainer
 from prolepsis.text.word2vec import gpu_engine, training
+from prolepsis.text.word2vec.blocks import Block, Rates, Tally
 from prolepsis.text.word2vec.config import Word2VecConfig
+from prolepsis.text.word2vec.cpu_engine import CpuEngine
 from prolepsis.text.word2vec.gpu_engine import GpuEngine
 from prolepsis.text.word2vec.training import TrainedWordVectors, train_word_vectors
 from prolepsis.training import device
@@ -217,6 +221,22 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert caught.value.where == "epoch 1" and "learning_rate" in (caught.value.remedy or "")
 
 
+def test_a_validation_loss_that_is_no_number_stops_the_run_before_its_checkpoint(
+    tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = CpuEngine.run
+
+    def overflows_with_its_last_update(self: CpuEngine, block: Block, rates: Rates, seed: int) -> Tally:
+        tally = run(self, block, rates, seed)
+        return tally if rates.first else Tally(math.nan, tally.pairs)
+
+    monkeypatch.setattr(CpuEngine, "run", overflows_with_its_last_update)
+    with pytest.raises(ProlepsisError, match="validation loss became nan") as caught:
+        train(tokenizer, shards, tmp_path)
+    assert caught.value.where == "epoch 1" and "learning_rate" in (caught.value.remedy or "")
+    assert not list((tmp_path / "checkpoints").glob("*"))
+
+
 def shards_of(
     tokenizer: Tokenizer, directory: Path, **splits: Sequence[NDArray[np.integer[Any]]]
 ) -> TokenShards:
@@ -238,6 +258,24 @@ def shards_of(
 
 
 WORDS, NO_WORDS = [np.array([300, 301, 302, 303] * 5, np.int32)] * 10, [np.empty(0, np.int32)] * 10
+
+
+@each_form
+def test_unknown_words_are_in_no_window_and_have_no_vector(tmp_path: Path, form: dict[str, str]) -> None:
+    # What is around an unknown word closes ranks: the same vectors come of the text without it.
+    tokenizer = WordLevelTrainer(WordLevelTrainer.Config()).train([["king queen crown palace"] * 2])
+    known = [tokenizer.encode_batch([text])[0] for text in ("king queen crown palace", "crown king") * 8]
+    unknown_id = tokenizer.special_ids["unk"]
+    among = [np.insert(tokens, [0, 1, len(tokens)], unknown_id) for tokens in known]
+    assert tokenizer.encode_batch(["a king that queen"])[0].tolist().count(unknown_id) == 2
+    settings = {**form, "subsample": 0.0, "lowest_rate": 1.0, "learning_rate": 0.1}
+    plain, mixed = (
+        train(tokenizer, shards_of(tokenizer, tmp_path / name, train=of, val=of), tmp_path / name, **settings)
+        for name, of in (("plain", known), ("mixed", among))
+    )
+    assert mixed.vectors.words == plain.vectors.words == ["crown", "king", "palace", "queen"]
+    np.testing.assert_array_equal(mixed.vectors.vectors, plain.vectors.vectors)
+    assert mixed.curves == plain.curves
 
 
 def test_documents_of_one_word_give_nothing_to_learn(tokenizer: Tokenizer, tmp_path: Path) -> None:

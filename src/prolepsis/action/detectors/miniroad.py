@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
+from prolepsis.action.detectors.gru_windows import run_over_windows
 from prolepsis.action.losses import soft_cross_entropy
 
 
@@ -98,10 +99,11 @@ class MiniROAD(Detector):
         """The states `[N, H]` after the windows that end at the given steps; zero features before a video."""
         embedded = self.embedding(functional.pad(features, (0, 0, self.context, 0)))
         gates = self._input_gates(embedded)
-        hidden = gates.new_zeros(len(videos), self.config.hidden_size)
-        for place in range(self.config.window_steps):
-            hidden = self._advance(gates[videos, ends + place], hidden)
-        return hidden
+        places = torch.arange(self.config.window_steps, device=ends.device).unsqueeze(1)
+        rows = (videos * gates.shape[1] + ends + places).flatten()
+        windows = gates.flatten(0, 1).index_select(0, rows).view(len(places), len(videos), -1)
+        _, weight, _, bias = self._cell_parameters()
+        return run_over_windows(windows, weight.to(gates.dtype), bias.to(gates.dtype))
 
     def _over_chunks(self, features: Tensor, mask: Tensor) -> Tensor:
         """The states `[B, T, H]` of one pass over each piece, from zeros at its first step."""

@@ -13,7 +13,8 @@ def train_detector(
     """Trains on the train split; the epoch kept is the best one on the val split.
 
     Returns:
-        The model (a `prolepsis.training.saved_model.SavedModel`), a row of curves per epoch, and the metrics.
+        The model (a `prolepsis.training.saved_model.SavedModel`), which also says how its features were made,
+        a row of curves per epoch, and the metrics.
     """
     from prolepsis.action import training
     from prolepsis.action.tables import check_rate, labelled_videos
@@ -33,6 +34,8 @@ def train_detector(
         class_names,
         parameters.training,
     )
+    # Whoever watches with this model makes the same features.
+    model.metadata["features"] = frame_features.description
     metrics = {
         "parameters": model.metadata["num_parameters"],
         "steps": result.steps,

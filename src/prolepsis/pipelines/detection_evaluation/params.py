@@ -22,8 +22,8 @@ class SegmentParams(BaseModel):
 
     start_threshold: float = Field(ge=0, le=1)
     end_threshold: float = Field(ge=0, le=1)
-    min_seconds: float = Field(ge=0)
-    release_seconds: float = Field(ge=0)
+    min_seconds: float = Field(ge=0, allow_inf_nan=False)
+    release_seconds: float = Field(ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

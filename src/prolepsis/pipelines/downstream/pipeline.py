@@ -32,7 +32,7 @@ def create_pipeline(**_: Any) -> Pipeline:
             ),
             Node(
                 run_baselines,
-                ["downstream_examples", "word_vectors", "byte_bpe.tokenizer", "params:downstream"],
+                ["downstream_examples", "word_vectors", "word_level.tokenizer", "params:downstream"],
                 "baseline_predictions",
                 name="run_baselines",
             ),

@@ -28,6 +28,7 @@ def import_features(
         targets=parameters.targets,
         length_tolerance=parameters.length_tolerance,
         leave_out_missing=parameters.missing_videos == "leave_out",
+        keep_maps=parameters.maps == "kept",
     )
     ignored, background = parameters.ignored_classes, parameters.background
     class_names = precomputed.arrange_classes(description.class_names, ignored, background)
@@ -51,7 +52,7 @@ def import_features(
 
     stream = FeatureStream(
         encoder="precomputed",
-        config={"streams": list(parameters.streams)},
+        config={"streams": list(parameters.streams), "maps": parameters.maps},
         weights_sha256="",
         precision="",
         rate=parameters.rate,

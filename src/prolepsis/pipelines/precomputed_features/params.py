@@ -21,6 +21,7 @@ class PrecomputedFeaturesParams(BaseModel):
 
     Attributes:
         streams: folders of features, whose vectors are put one after another.
+        maps: whether maps `[T, D, H, W]` are averaged over H and W, or kept, D·H·W numbers a step.
         targets: the folder of labels.
         dataset: which of the datasets in `data_info.json`; None where there is one.
         classes: in the order of the targets' columns; None for those of `data_info.json`.
@@ -38,6 +39,7 @@ class PrecomputedFeaturesParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     streams: tuple[str, ...] = Field(min_length=1)
+    maps: Literal["averaged", "kept"]
     targets: str
     dataset: str | None
     classes: tuple[str, ...] | None

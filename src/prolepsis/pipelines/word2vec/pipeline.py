@@ -13,12 +13,12 @@ from prolepsis.pipelines.word2vec.nodes import (
 
 
 def create_pipeline(**kwargs: Any) -> Pipeline:
-    """From the byte-level tokens to `word_vectors`, their scores, neighbours and picture."""
+    """From the words of the corpus to `word_vectors`, their scores, neighbours and picture."""
     return Pipeline(
         [
             Node(
                 train_word_vectors,
-                inputs=["byte_bpe.tokenizer", "byte_bpe.tokens", "params:word2vec"],
+                inputs=["word_level.tokenizer", "word_level.tokens", "params:word2vec"],
                 outputs=["word_vectors", "word2vec_curves"],
                 name="train_word_vectors",
             ),

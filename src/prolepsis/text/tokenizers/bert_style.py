@@ -1,7 +1,7 @@
 """How BERT prepares text (Devlin et al. 2019, `tokenization.py` in google-research/bert).
 
 Text is cleaned of control characters, lower-cased and stripped of accents unless `cased`, and cut at white
-space, at punctuation and around every CJK character.
+space, at punctuation and around every CJK character. Whole words keep their accents, which BERT's do not.
 """
 
 import polars as pl
@@ -19,10 +19,19 @@ _SIGN = r"!-/:-@\[-`{-~"
 _SPACED = rf"[[^\s{_SIGN}]{_REMOVED}]+|[{_SIGN}]|[\s--{_REMOVED}]+"
 
 
-def prepare(model: models.WordPiece, *, cased: bool) -> tokenizers.Tokenizer:
-    """A tokenizer around a model."""
+def prepare(model: models.Model, *, cased: bool, accents: bool = False) -> tokenizers.Tokenizer:
+    """A tokenizer around a model.
+
+    Args:
+        model: what encodes a word.
+        cased: keep upper case and accents.
+        accents: keep accents in any case.
+    """
     engine = tokenizers.Tokenizer(model)
-    engine.normalizer = normalizers.BertNormalizer(lowercase=not cased)
+    # None: without accents where there is no upper case, as BERT's own code has it.
+    engine.normalizer = normalizers.BertNormalizer(
+        lowercase=not cased, strip_accents=False if accents else None
+    )
     engine.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     engine.decoder = decoders.WordPiece(prefix=CONTINUES, cleanup=False)
     return engine

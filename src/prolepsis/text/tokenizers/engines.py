@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from threading import Lock
 from typing import Any
 
@@ -158,8 +158,8 @@ def fast_engine(definition: str) -> WordEngine | None:
     if _prepares(content, sentencepiece_style.prepare(models.BPE())):
         encoder.normalizer = encoder.pre_tokenizer = None
         return WordEngine(encoder, sentencepiece_style.words, sentencepiece_style.written, has_offsets=False)
-    for cased in (False, True):
-        if _prepares(content, bert_style.prepare(models.WordPiece(), cased=cased)):
+    for cased, accents in product((False, True), repeat=2):
+        if _prepares(content, bert_style.prepare(models.WordPiece(), cased=cased, accents=accents)):
             return WordEngine(encoder, bert_style.spaced_words, has_offsets=True)
     return None
 

@@ -37,9 +37,9 @@ def sweep(
 ) -> pl.DataFrame:
     """Trains every tokenizer at every size and measures them all on the same documents.
 
-    Words are counted once for each trainer. `bpe`, `byte_bpe` and `wordpiece` learn once, for the largest
-    size, as the others are the beginning of it; `unigram` learns each size from the start, and a trainer that
-    does not learn from counted words reads the texts for each.
+    Words are counted once for each trainer. `unigram` learns each size from the start; the others learn once,
+    for the largest size, as the smaller ones are the beginning of it. A trainer that does not learn from
+    counted words reads the texts for each.
 
     Args:
         trainers: by the names that the table is to have; a trainer's own vocabulary size does not matter.

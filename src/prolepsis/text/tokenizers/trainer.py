@@ -1,4 +1,4 @@
-"""What the four trainers share: the part of a configuration that all have, training from counted words."""
+"""What the trainers share: the part of a configuration that all have, training from counted words."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -47,18 +47,22 @@ class TrainerConfig(BaseModel):
         return value
 
 
-class AlphabetTrainerConfig(TrainerConfig):
-    """For tokenizers that start from characters."""
-
-    max_characters: int = Field(default=1_000, gt=0)
-    """So many of the most frequent characters get an id; the others are unknown."""
+class UnknownTrainerConfig(TrainerConfig):
+    """For tokenizers that do not have an id for everything."""
 
     @field_validator("special_tokens")
     @classmethod
     def _check_unknown(cls, value: dict[Part, str]) -> dict[Part, str]:
         if "unk" not in value:
-            raise ValueError("a token for the part 'unk' is needed, for characters outside the alphabet")
+            raise ValueError("a token for the part 'unk' is needed, for what is not in the vocabulary")
         return value
+
+
+class AlphabetTrainerConfig(UnknownTrainerConfig):
+    """For tokenizers that start from characters."""
+
+    max_characters: int = Field(default=1_000, gt=0)
+    """So many of the most frequent characters get an id; the others are unknown."""
 
 
 class MergingTrainerConfig(TrainerConfig):

@@ -121,7 +121,7 @@ class _Run:
         trained = Tally()
         for num_tokens, tally in self._work(executor, _TRAINING, self.epoch):
             trained += tally
-            self._require_a_number(trained.loss)
+            self._require_a_number("training", trained.loss)
             bar.advance(num_tokens)
             bar.note(f"epoch {self.epoch + 1}/{self.config.epochs}, loss {trained.mean or math.nan:.4f}")
         if trained.pairs == 0:
@@ -133,6 +133,8 @@ class _Run:
         measured = Tally()
         for _, tally in self._work(executor, _VALIDATION, 0):
             measured += tally
+            # The last updates of an epoch overflow after their own losses have been summed.
+            self._require_a_number("validation", measured.loss)
         self.epoch += 1
         self.curves.append(
             {
@@ -190,10 +192,10 @@ class _Run:
         floor = rate * self.config.lowest_rate
         return Rates(max(rate * (1.0 - position / total), floor), rate / total, floor)
 
-    def _require_a_number(self, loss: float) -> None:
+    def _require_a_number(self, split: str, loss: float) -> None:
         if not math.isfinite(loss):
             raise ProlepsisError(
-                f"The training loss became {loss}.",
+                f"The {split} loss became {loss}.",
                 where=f"epoch {self.epoch + 1}",
                 remedy="lower learning_rate",
             )
