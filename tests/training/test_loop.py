@@ -97,6 +97,30 @@ def test_training_learns_and_keeps_the_best_epoch(tmp_path: Path, program: Modul
     assert task.validate(torch.device("cpu"))["loss"] == pytest.approx(result.best_metrics["loss"], rel=1e-5)
 
 
+def test_the_last_epoch_is_kept_on_request_though_an_earlier_one_is_better(
+    tmp_path: Path, program: ModuleType
+) -> None:
+    class BestAtFirst(program.RegressionTask):
+        epochs = 0
+
+        def validate(self, device: torch.device) -> dict[str, float]:
+            self.epochs += 1
+            return {"loss": float(self.epochs)}
+
+    config = program.configuration(tmp_path, "adamw", 0.05)
+    results, weights = {}, {}
+    for keep in ("best", "last"):
+        task = BestAtFirst()
+        changes = {"keep": keep, "checkpoint_directory": tmp_path / keep}
+        results[keep] = fit(task, config.model_copy(update=changes), fingerprint="", description="")
+        weights[keep] = torch.nn.utils.parameters_to_vector(task.model.parameters())
+    assert [(one.best_epoch, one.best_metrics) for one in results.values()] == [
+        (1, {"loss": 1.0}),
+        (3, {"loss": 3.0}),
+    ]
+    assert not torch.equal(weights["best"], weights["last"])
+
+
 def test_what_was_trained_is_not_lost_before_it_is_written(tmp_path: Path, program: ModuleType) -> None:
     class NoMoreSteps(program.RegressionTask):
         def loss(self, batch: object, device: torch.device) -> None:

@@ -76,7 +76,8 @@ class TrainingConfig(BaseModel):
     A micro-batch has `batch_size` rows. Over `batch_warmup_steps` optimizer steps the micro-batches of a step
     rise from one to `accumulation_steps`: at first, when gradients agree, small steps learn more from the
     same data. `compile` has the task compile its model. `monitor` names the validation metric that chooses
-    the best epoch.
+    the best epoch, whose weights are kept; with `keep: last` those of the last epoch are, and nothing is
+    chosen, for a schedule that ends at zero and a training on all the data there is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -96,6 +97,7 @@ class TrainingConfig(BaseModel):
     checkpoint_directory: Path
     monitor: str
     monitor_mode: Literal["min", "max"]
+    keep: Literal["best", "last"] = "best"
 
     def micro_batches(self, step: int) -> int:
         """How many micro-batches optimizer step `step` has; it counts from 0 through all epochs."""

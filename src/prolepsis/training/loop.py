@@ -97,7 +97,8 @@ class FitResult:
         history: a row per epoch: `epoch` (from 1), `step`, `learning_rate`, `train_loss` and the task's other
             scalars as means over the epoch with the prefix `train_`, and the validation metrics under their
             own names.
-        best_epoch, best_metrics: the epoch (from 1) whose weights were kept, and its validation metrics.
+        best_epoch, best_metrics: the epoch (from 1) whose weights were kept, and its validation metrics; with
+            `keep: last` the last one.
         steps: optimizer steps done.
         curve: rows within the epochs, about fifty each: `epoch`, `step`, `learning_rate`, `gradient_norm`,
             `loss` and the task's other scalars, as means since the row before.
@@ -118,7 +119,7 @@ def fit(
     description: str,
     note: Callable[[], str] | None = None,
 ) -> FitResult:
-    """Trains `task.model` and leaves it with the weights of its best epoch.
+    """Trains `task.model` and leaves it with the weights of its best epoch, or of its last.
 
     `fingerprint` stands for everything outside `config` that decides the result (data, model, code); a
     checkpoint of another one is not continued. `description` is what the progress bar says; `note` gives what
@@ -220,7 +221,7 @@ class _Run:
             yield
 
     def finish_epoch(self) -> None:
-        """Validates, keeps the weights if they are the best so far, and saves a checkpoint."""
+        """Validates, keeps the weights if they are to be kept so far, and saves a checkpoint."""
         self.model.eval()
         with (
             self._enough_memory("Validation", "make batch_size or the model smaller"),
@@ -246,7 +247,7 @@ class _Run:
             "learning_rate": self._learning_rate(self.step - 1),
         }
         self.history.append({**position, **self.epoch_means.means("train_"), **metrics})
-        if self._is_best(metrics[self.config.monitor]):
+        if self.config.keep == "last" or self._is_best(metrics[self.config.monitor]):
             self.best_epoch = self.epoch + 1
             self.best_metrics = metrics
             self.best_weights = independent(self.model.state_dict())
