@@ -182,7 +182,10 @@ def compare_oadtr(sizes: Mapping[str, Any], features: int, device: torch.device,
         rounds,
     )
     note = f"{samples} windows; bytes a sample {theirs:,.0f} and {ours:,.0f}, {theirs / ours:.0f} x fewer"
-    plain = lambda net, one: plain_oadtr(net, materialised(one, net.context), device)  # noqa: E731
+
+    def plain(net: Any, one: WindowBatch) -> Tensor:
+        return plain_oadtr(net, materialised(one, net.context), device)
+
     print_ratio("OadTR", seconds, note, difference(model, batch, plain))
 
 
@@ -203,7 +206,10 @@ def compare_miniroad(sizes: Mapping[str, Any], features: int, device: torch.devi
         device,
         rounds,
     )
-    plain = lambda net, one: plain_miniroad(net, materialised(one, net.context), device)  # noqa: E731
+
+    def plain(net: Any, one: WindowBatch) -> Tensor:
+        return plain_miniroad(net, materialised(one, net.context), device)
+
     learnt, learnt_long = int(batch.scored.sum()), int(long.scored.sum())
     print_ratio("MiniROAD", seconds, f"{learnt} windows of 128 steps", difference(model, batch, plain))
     per_step = {

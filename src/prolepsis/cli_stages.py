@@ -2,32 +2,17 @@
 
 import difflib
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.startup import ProjectMetadata
 
-from prolepsis.errors import ProlepsisError
+from prolepsis.cli_messages import told
 
 _env = click.option(
     "--env", "-e", default="base", show_default=True, help="The environment that DVC runs the stages in."
 )
-
-
-def _told(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A mistake in the project is told in one message."""
-
-    @wraps(command)
-    def wrapper(*args: Any, **options: Any) -> Any:
-        try:
-            return command(*args, **options)
-        except ProlepsisError as error:
-            raise click.ClickException(str(error)) from error
-
-    return wrapper
 
 
 @click.group()
@@ -38,7 +23,7 @@ def stages() -> None:
 @stages.command()
 @_env
 @click.pass_obj
-@_told
+@told
 def sync(metadata: ProjectMetadata, env: str) -> None:
     """Write dvc.yaml: one stage for each pipeline, or each namespace in it.
 
@@ -61,7 +46,7 @@ def sync(metadata: ProjectMetadata, env: str) -> None:
 @_env
 @click.option("--data", is_flag=True, help="Fail if `dvc repro` would delete data that DVC does not know.")
 @click.pass_obj
-@_told
+@told
 def check(metadata: ProjectMetadata, env: str, data: bool) -> None:
     """Fail if dvc.yaml is not what `kedro stages sync` would write, or stages cannot be made at all."""
     from prolepsis.stages import FILE_NAME, dvc_yaml
@@ -95,7 +80,7 @@ def check(metadata: ProjectMetadata, env: str, data: bool) -> None:
 @_env
 @click.option("--format", "form", type=click.Choice(["text", "mermaid"]), default="text", show_default=True)
 @click.pass_obj
-@_told
+@told
 def graph(metadata: ProjectMetadata, env: str, form: str) -> None:
     """Print which stage follows which."""
     _, found = _plan(metadata.project_path, env)

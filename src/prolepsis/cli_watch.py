@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from prolepsis.cli_messages import told
 from prolepsis.errors import ProlepsisError
 
 if TYPE_CHECKING:
@@ -73,19 +73,6 @@ _release_seconds = click.option(
 )
 
 
-def _told(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What a user can mend is told in one message."""
-
-    @wraps(command)
-    def wrapper(*args: Any, **options: Any) -> Any:
-        try:
-            return command(*args, **options)
-        except ProlepsisError as error:
-            raise click.ClickException(str(error)) from error
-
-    return wrapper
-
-
 def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (_release_seconds, _min_seconds, _end_threshold, _start_threshold):
         command = option(command)
@@ -130,7 +117,7 @@ def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_device
 @_environment
 @click.pass_obj
-@_told
+@told
 def watch(metadata: ProjectMetadata, source: str, detector: str, env: str, **options: Any) -> None:
     """Watch SOURCE with a trained detector, and tell what it sees as JSON lines.
 
@@ -314,7 +301,7 @@ def _chosen(names: Sequence[str], class_names: Sequence[str]) -> frozenset[int] 
 @_device
 @_environment
 @click.pass_obj
-@_told
+@told
 def highlights(metadata: ProjectMetadata, video: Path, detector: str, env: str, **options: Any) -> None:
     """Find the best moments of VIDEO: a table, pictures on one page, and with --cut a film of them."""
     from prolepsis.watch.highlights import check_writable, find_highlights, write_highlights

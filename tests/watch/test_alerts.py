@@ -1,5 +1,7 @@
 """When an alert is given, and what is said to come next."""
 
+from operator import attrgetter
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,7 @@ def test_segments_are_those_of_the_whole_video() -> None:
     alerts = Alerts(4, AlertRule(RULE))
     over = [segment for step, row in enumerate(scores) for segment in alerts.step(step, row)[1]]
     over += alerts.finish()
-    key = lambda one: (one.label, one.start)  # noqa: E731 - of a test
+    key = attrgetter("label", "start")
     expected = sorted(find_segments(scores, RULE), key=key)
     assert [(one.label, one.start, one.end) for one in sorted(over, key=key)] == [
         (one.label, one.start, one.end) for one in expected

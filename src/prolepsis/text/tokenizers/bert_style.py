@@ -43,3 +43,9 @@ def spaced_words(texts: pl.Series) -> Words:
     BERT's words lie inside these: each can be normalised and cut further without the others.
     """
     return extract(texts, _SPACED)
+
+
+def words_of(engine: tokenizers.Tokenizer, text: str) -> list[str]:
+    """The words into which a tokenizer that `prepare` made cuts a text."""
+    normal = engine.normalizer.normalize_str(text)
+    return [word for word, _ in engine.pre_tokenizer.pre_tokenize_str(normal)]

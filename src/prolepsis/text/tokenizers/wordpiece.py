@@ -75,10 +75,7 @@ class WordPieceTrainer(WordTrainer):
         ]
 
     def _words_of(self, text: str) -> list[str]:
-        engine = self._untrained
-        return [
-            word for word, _ in engine.pre_tokenizer.pre_tokenize_str(engine.normalizer.normalize_str(text))
-        ]
+        return bert_style.words_of(self._untrained, text)
 
     @cached_property
     def _untrained(self) -> Any:
