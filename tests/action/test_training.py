@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from prolepsis import plugins
 from prolepsis.action import training
+from prolepsis.action.augmentation import AugmentationConfig
+from prolepsis.action.detectors.base import WindowBatch
 from prolepsis.action.sampling import SamplingConfig
 from prolepsis.action.scoring import score_videos
+from prolepsis.action.standardisation import FeatureMoments
 from prolepsis.action.training import DETECTORS, DetectionTask, DetectorSpecification, load_detector
 from prolepsis.action.windows import LabelledVideo
 from prolepsis.errors import ProlepsisError
@@ -59,7 +63,7 @@ def specification(plugin: str, config: dict[str, Any] | None = None, **changes: 
         "config": plugins.configure(DETECTORS, plugin, config or {}),
         "sampling": SamplingConfig(window_steps=20, partial_windows=True),
         "standardise": True,
-        "feature_noise": 0.05,
+        "augmentation": AugmentationConfig(noise=0.05),
     }
     return DetectorSpecification(**(values | changes))
 
@@ -168,35 +172,71 @@ def test_an_interrupted_training_ends_as_one_never_interrupted(
     assert all(torch.equal(whole.state[name], resumed.state[name]) for name in whole.state)
 
 
-def test_noise_is_in_units_of_each_features_spread_and_only_where_steps_exist() -> None:
-    seen: list[torch.Tensor] = []
+STEPS = 4000
+MOMENTS = FeatureMoments(torch.tensor([3.0, -1.0]), torch.tensor([0.5, 2.0]))
+
+
+def augmented_zeros(windows: int, **changes: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Features `[windows, STEPS, 2]` of zeros after augmentation, and the steps that exist."""
+    seen: list[WindowBatch] = []
 
     class Watching(plugins.load(DETECTORS, "frame_only")):  # type: ignore[misc]  # a class known at run time
-        def loss(self, batch: Any) -> Any:
-            seen.append(batch.features)
+        def loss(self, batch: WindowBatch) -> Any:
+            seen.append(batch)
             return super().loss(batch)
 
-    steps = 4000
-    still = LabelledVideo(
-        "a",
-        np.zeros((steps, 2), np.float32),
-        np.eye(3, dtype=np.uint8)[np.ones(steps, int)],
-        np.zeros(steps, bool),
-    )
+    labels = np.eye(3, dtype=np.uint8)[np.ones(STEPS, int)]
+    still = LabelledVideo("a", np.zeros((STEPS, 2), np.float32), labels, np.zeros(STEPS, bool))
     short = LabelledVideo("b", still.features[:100], still.labels[:100], still.ignore[:100])
     task = DetectionTask(
         Watching(Watching.Config(), input_size=2, num_classes=3),
-        [still, short],
+        [still] * (windows - 1) + [short],
         [still],
-        sampling=SamplingConfig(window_steps=5000, partial_windows=True),
-        training=training_config(Path("unused")),
-        noise=torch.tensor([0.5, 2.0]),
+        sampling=SamplingConfig(window_steps=STEPS, partial_windows=True),
+        training=training_config(Path("unused"), batch_size=4 * windows),
+        augmentation=AugmentationConfig(**changes),
+        moments=MOMENTS,
     )
+    torch.manual_seed(0)
     batch = next(task.batches(0, 0))
     task.loss(batch, torch.device("cpu"))
     assert not batch.features.any()
-    assert seen[0][batch.mask].std(0).tolist() == pytest.approx([0.5, 2.0], rel=0.1)
-    assert not seen[0][~batch.mask].any()
+    return seen[0].features.numpy(), seen[0].mask.numpy()
+
+
+@pytest.mark.parametrize("kind", ["noise", "shift", "dropout"])
+def test_steps_that_do_not_exist_stay_zero(kind: str) -> None:
+    features, mask = augmented_zeros(2, **{kind: 0.9})
+    assert not mask.all()
+    assert not features[~mask].any()
+
+
+def test_noise_is_in_units_of_each_features_spread() -> None:
+    features, mask = augmented_zeros(2, noise=0.5)
+    assert features[mask].std(0).tolist() == pytest.approx([0.25, 1.0], rel=0.1)
+
+
+def test_a_shift_is_the_same_at_all_steps_of_a_window() -> None:
+    features, mask = augmented_zeros(200, shift=0.5)
+    of_windows = np.stack([row[there][0] for row, there in zip(features, mask, strict=True)])
+    assert all(
+        (row[there] == first).all() for row, there, first in zip(features, mask, of_windows, strict=True)
+    )
+    assert of_windows.std(0).tolist() == pytest.approx([0.25, 1.0], rel=0.2)
+
+
+def test_dropout_sets_a_share_of_a_windows_features_to_their_mean() -> None:
+    features, mask = augmented_zeros(200, dropout=0.25)
+    dropped = np.stack(
+        [(row[there] == MOMENTS.mean.numpy()).mean(0) for row, there in zip(features, mask, strict=True)]
+    )
+    assert set(np.unique(dropped)) == {0.0, 1.0}
+    assert dropped.mean() == pytest.approx(0.25, abs=0.06)
+
+
+def test_without_augmentation_features_stay_as_they_are() -> None:
+    features, _ = augmented_zeros(2)
+    assert not features.any()
 
 
 def test_batches_fit_the_batch_size_and_the_steps_that_were_announced(

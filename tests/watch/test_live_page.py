@@ -69,7 +69,7 @@ def trained(tmp_path: Path) -> WatchModel:
     )
     config = RNN.Config(cell="gru", hidden_size=8)
     sampling = SamplingConfig(window_steps=16, partial_windows=True)
-    specification = DetectorSpecification("rnn", config, sampling, standardise=True, feature_noise=0.0)
+    specification = DetectorSpecification("rnn", config, sampling, standardise=True)
     saved, _ = train_detector(specification, videos, videos, ["background", "wave"], training)
     saved.metadata["features"] = dict(DESCRIPTION)
     return load_watch_model("rnn", saved, CPU)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from prolepsis import plugins
+from prolepsis.action.augmentation import AugmentationConfig
 from prolepsis.action.detectors.base import Detector, WindowBatch
 from prolepsis.action.evaluation.frames import BACKGROUND
 from prolepsis.action.evaluation.videos import (
@@ -31,21 +32,18 @@ from prolepsis.training.loop import FitResult, fit
 from prolepsis.training.saved_model import SavedModel
 
 DETECTORS = "prolepsis.action_detectors"
+NO_AUGMENTATION = AugmentationConfig()
 
 
 @dataclass(frozen=True)
 class DetectorSpecification:
-    """A detector plugin by name, its configuration, and how its features and windows are prepared.
-
-    `feature_noise` is the spread of normal noise added to each feature in training, in units of that
-    feature's own spread.
-    """
+    """A detector plugin by name, its configuration, and how its features and windows are prepared."""
 
     plugin: str
     config: BaseModel
     sampling: SamplingConfig
     standardise: bool
-    feature_noise: float
+    augmentation: AugmentationConfig = NO_AUGMENTATION
 
 
 class DetectionTask:
@@ -59,15 +57,17 @@ class DetectionTask:
         *,
         sampling: SamplingConfig,
         training: TrainingConfig,
-        noise: Tensor | None = None,
+        augmentation: AugmentationConfig = NO_AUGMENTATION,
+        moments: FeatureMoments | None = None,
     ) -> None:
-        """`noise [D]` is the spread of the noise added to each feature, None for no noise."""
+        """`augmentation` is in units of `moments`, without which features stay as they are."""
         self.model: nn.Module = detector
         self._detector = detector
         self._loss = detector.loss
         self._validation = validation
         self._training = training
-        self._noise = noise
+        self._augmentation = augmentation
+        self._moments = moments
         self._sampler = WindowSampler(
             train,
             sampling,
@@ -96,9 +96,8 @@ class DetectionTask:
 
     def loss(self, batch: WindowBatch, device: torch.device) -> tuple[Tensor, dict[str, Tensor]]:
         batch = batch.to(device)
-        if self._noise is not None:
-            noise = torch.randn_like(batch.features) * self._noise.to(device) * batch.mask.unsqueeze(-1)
-            batch = replace(batch, features=batch.features + noise)
+        if self._moments is not None:
+            batch = augmented(batch, self._augmentation, self._moments)
         return self._loss(batch)
 
     def validate(self, device: torch.device) -> dict[str, float]:
@@ -145,7 +144,8 @@ def train_detector(
         validation,
         sampling=specification.sampling,
         training=training,
-        noise=moments.deviation * specification.feature_noise if specification.feature_noise else None,
+        augmentation=specification.augmentation,
+        moments=moments,
     )
     result = fit(
         task,
@@ -205,6 +205,21 @@ def build_detector(
     return detector if moments is None else StandardisedDetector(detector, moments)
 
 
+def augmented(batch: WindowBatch, augmentation: AugmentationConfig, moments: FeatureMoments) -> WindowBatch:
+    """The batch with features changed at random; those of steps that do not exist stay zero."""
+    features = batch.features
+    windows, _, size = features.shape
+    mean, deviation = moments.mean.to(features.device), moments.deviation.to(features.device)
+    if augmentation.noise:
+        features = features + torch.randn_like(features) * deviation * augmentation.noise
+    if augmentation.shift:
+        features = features + features.new_empty(windows, 1, size).normal_() * deviation * augmentation.shift
+    if augmentation.dropout:
+        dropped = features.new_empty(windows, 1, size).uniform_() < augmentation.dropout
+        features = torch.where(dropped, mean, features)
+    return replace(batch, features=features * batch.mask.unsqueeze(-1))
+
+
 def _pieces(batch: WindowBatch, count: int) -> Iterator[WindowBatch]:
     """A batch's windows in `count` batches, none empty: of fewer windows than that, some are seen twice."""
     if count == 1:
@@ -244,7 +259,7 @@ def _fingerprint(
             "config": specification.config.model_dump(mode="json"),
             "sampling": specification.sampling.model_dump(mode="json"),
             "standardise": specification.standardise,
-            "feature_noise": specification.feature_noise,
+            "augmentation": specification.augmentation.model_dump(mode="json"),
             "labels": [
                 [video.name, len(video.labels), np.packbits(video.labels).tobytes().hex()]
                 for video in (*train, *validation)

@@ -25,7 +25,7 @@ def train_detector(
         config=parameters.configuration(),
         sampling=parameters.sampling,
         standardise=parameters.standardise,
-        feature_noise=parameters.feature_noise,
+        augmentation=parameters.augmentation,
     )
     model, result = training.train_detector(
         specification,

@@ -2,8 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
+from prolepsis.action.augmentation import AugmentationConfig
 from prolepsis.action.sampling import SamplingConfig
 from prolepsis.plugins import PluginChoice
 from prolepsis.training.config import TrainingConfig
@@ -22,12 +21,12 @@ class DetectorParams(PluginChoice):
     Attributes:
         sampling: which pieces of the videos make an epoch.
         standardise: bring each feature to mean 0 and spread 1 by the training split; kept with the model.
-        feature_noise: spread of the noise added to each feature in training, in units of its own spread.
+        augmentation: how features are changed at random in training.
     """
 
     group: ClassVar[str] = "prolepsis.action_detectors"
 
     sampling: SamplingConfig
     standardise: bool = True
-    feature_noise: float = Field(0.0, ge=0)
+    augmentation: AugmentationConfig = AugmentationConfig()
     training: DetectorTraining
