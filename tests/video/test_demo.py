@@ -141,6 +141,12 @@ def test_a_video_too_short_for_its_actions_has_fewer() -> None:
         assert len(video.instances) <= 1
 
 
+def test_a_video_has_the_same_bytes_each_time() -> None:
+    config = DemoVideoConfig(train=1, val=1, test=1, shortest=8.0, longest=8.0)
+    video = plan_videos(config)[0]
+    assert render_video(video, config) == render_video(video, config)
+
+
 def test_pictures_show_a_moving_person_and_are_the_same_each_time() -> None:
     video = plan_videos(SMALL)[0]
     pictures = list(render_frames(video, SMALL))

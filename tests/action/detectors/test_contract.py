@@ -120,6 +120,39 @@ def test_the_stream_equals_the_batch(case: str, lengths: list[int], seed: int) -
 
 
 @pytest.mark.parametrize("case", CASES)
+@settings(max_examples=5, deadline=None)
+@given(
+    lengths=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=3),
+    seed=st.integers(0, 2**31),
+)
+def test_a_stream_can_begin_anew_while_others_go_on(case: str, lengths: list[list[int]], seed: int) -> None:
+    """Each row plays several videos, one after the other; where one ends, its row of the state is reset."""
+    detector = make(case)
+    steps = max(sum(row) for row in lengths)
+    features = torch.randn(len(lengths), steps, INPUT_SIZE, generator=torch.Generator().manual_seed(seed))
+    begins = torch.zeros(len(lengths), steps, dtype=torch.bool)
+    for row, parts in enumerate(lengths):
+        begins[row, [sum(parts[:number]) for number in range(len(parts))]] = True
+    fresh = detector.initial_state(len(lengths))
+    state, streamed = fresh, []
+    with torch.no_grad():
+        for step, feature in enumerate(features.unbind(1)):
+            state = {
+                name: torch.where(begins[:, step].view(-1, *[1] * (part.dim() - 1)), fresh[name], part)
+                for name, part in state.items()
+            }
+            scores, _, state = detector.step(feature, state)
+            streamed.append(scores)
+        for row, parts in enumerate(lengths):
+            start = 0
+            for length in parts:
+                alone = detector(features[row : row + 1, start : start + length], whole(1, length)).scores[0]
+                found = torch.stack(streamed, 1)[row, start : start + length]
+                torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
+                start += length
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_outputs_have_the_promised_shapes_and_zeros_where_no_step_exists(case: str) -> None:
     detector = make(case)
     mask = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
