@@ -3,12 +3,11 @@
     python benchmarks/salads50.py SCORES.npz OUT [--only rnn,trn] [--folds 1,2] [--seeds 0,1,2] [--table]
 
 SCORES.npz has for each video `<video>/feat` [T, 28], `<video>/mid` [T] (18 classes) and `<video>/split`, the
-fold that tests it. The settings of a detector are chosen of those that `CANDIDATES` lists, for each fold and
-seed alone: each candidate is trained by the library's own loop on the training videos without those of
-`VALIDATION_PEOPLE` persons drawn by fold and seed, and the one with the best mAP on these is trained anew on
-all training videos, as the floors are. Where there is one candidate only, nothing is held out. No epoch is
-chosen: the learning rate falls to zero, and the last one's weights are kept. The test videos are only scored,
-and only by what was trained last.
+fold that tests it. The settings of a detector are chosen of those that `CANDIDATES` lists, for each fold
+alone: each candidate is trained by the library's own loop on the training videos without those of
+`VALIDATION_PEOPLE` persons drawn by fold, and the one with the best mAP on these is trained anew with each
+seed on all training videos, as the floors are. No epoch is chosen: the learning rate falls to zero, and the
+last one's weights are kept. The test videos are only scored, and only by what was trained last.
 
 The floors are logistic regressions of a frame, and of a frame and causal means over the last 5, 15 and 45
 steps; their regularisation is chosen on the same validation videos (seed 0), and they are then fitted to the
@@ -16,7 +15,7 @@ whole training fold, as scikit-learn does.
 
 The figures are over all 18 classes: of the test frames of all five folds pooled, and the mean of the folds.
 What is finished lies in OUT, a line of `runs.jsonl` for each training and a file of scores for each detector,
-fold and seed, and is not done again; several processes may share the work with --only, --folds or --seeds.
+fold and seed, and is not done again; several processes may share the work with --only or --folds.
 """
 
 import argparse
@@ -34,6 +33,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from prolepsis import plugins
+from prolepsis.action.augmentation import AugmentationConfig
 from prolepsis.action.evaluation.frames import FrameEvaluation, evaluate_frames
 from prolepsis.action.sampling import SamplingConfig
 from prolepsis.action.scoring import score_videos
@@ -59,7 +59,7 @@ class Candidate:
     config: Mapping[str, Any]
     sampling: Mapping[str, Any]
     training: Mapping[str, Any]
-    noise: float
+    augmentation: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def main() -> None:
             for detector in arguments.only.split(","):
                 for fold in numbers(arguments.folds):
                     if not scores_file(out, detector, fold, seed).is_file():
-                        choose_and_score(detector, fold, seed, divide(videos, fold, seed), out)
+                        choose_and_score(detector, fold, seed, divide(videos, fold), out)
     print_table(out, videos)
 
 
@@ -226,11 +226,11 @@ def read_videos(path: Path) -> dict[int, list[LabelledVideo]]:
     return videos
 
 
-def divide(videos: Mapping[int, Sequence[LabelledVideo]], fold: int, seed: int) -> Fold:
+def divide(videos: Mapping[int, Sequence[LabelledVideo]], fold: int) -> Fold:
     """A person's videos, whose names begin alike, stay together."""
     known = [video for other in FOLDS if other != fold for video in videos[other]]
     people = sorted({person(video) for video in known})
-    chosen = set(np.random.default_rng([fold, seed]).choice(people, VALIDATION_PEOPLE, replace=False))
+    chosen = set(np.random.default_rng([fold, 0]).choice(people, VALIDATION_PEOPLE, replace=False))
     return Fold(
         [video for video in known if person(video) not in chosen],
         [video for video in known if person(video) in chosen],
@@ -247,14 +247,13 @@ def choose_and_score(detector: str, number: int, seed: int, fold: Fold, out: Pat
     by_candidate = {
         one.candidate: one.validation
         for one in read_runs(out)
-        if (one.detector, one.fold, one.seed) == (detector, number, seed) and one.validation is not None
+        if (one.detector, one.fold) == (detector, number) and one.validation is not None
     }
-    offered = CANDIDATES[detector]
-    for candidate in offered if len(offered) > 1 else ():
+    for candidate in CANDIDATES[detector]:
         if candidate not in by_candidate:
-            _, run = train(detector, candidate, number, seed, fold, out)
+            _, run = train(detector, candidate, number, SEEDS[0], fold, out)
             by_candidate[candidate] = run.validation or 0.0
-    chosen = max(offered, key=lambda candidate: by_candidate.get(candidate, 0.0))
+    chosen = max(by_candidate, key=by_candidate.__getitem__)
     whole = Fold([*fold.train, *fold.validation], [], fold.test)
     saved, _ = train(detector, chosen, number, seed, whole, out)
     features = {video.name: video.features for video in fold.test}
@@ -286,7 +285,7 @@ def train(detector: str, name: str, number: int, seed: int, fold: Fold, out: Pat
         plugins.configure(DETECTORS, detector, dict(candidate.config)),
         SamplingConfig.model_validate(candidate.sampling),
         True,
-        candidate.noise,
+        AugmentationConfig(**candidate.augmentation),
     )
     started = time.process_time()
     names = ["none", *(f"class {number}" for number in range(NUM_CLASSES))]
@@ -329,7 +328,7 @@ def print_table(out: Path, videos: Mapping[int, Sequence[LabelledVideo]]) -> Non
         seeds = [
             seed for seed in SEEDS if all(scores_file(out, detector, fold, seed).is_file() for fold in FOLDS)
         ]
-        ours = [one for one in runs if one.detector == detector and one.seed in seeds]
+        ours = [one for one in runs if one.detector == detector]
         if seeds:
             summary = summarise([load_scores(out, detector, seed) for seed in seeds], videos)
             final = [one for one in ours if one.validation is None]
@@ -388,7 +387,7 @@ def fitted(videos: Mapping[int, Sequence[LabelledVideo]], means: Sequence[int]) 
     """The test scores of logistic regressions of frames and their causal means."""
     scores: dict[str, Floats] = {}
     for number in FOLDS:
-        fold = divide(videos, number, 0)
+        fold = divide(videos, number)
         by_strength = {
             strength: evaluate(
                 predict(regression(fold.train, means, strength), fold.validation, means), fold.validation

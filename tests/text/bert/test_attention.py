@@ -4,13 +4,13 @@ from torch import Tensor
 
 from prolepsis.text.bert.attention import (
     Attention,
-    additive,
     block_attention_mask,
     example_mask,
     flex_mask,
     rotary_phases,
     rotate,
 )
+from prolepsis.training.attention import additive
 
 WIDTH, HEADS = 32, 2
 NUMBERS = torch.tensor([[0, 0, 0, 1, 1, -1, -1, -1], [0, 0, 1, 1, 1, 2, 2, -1]])

@@ -1,7 +1,10 @@
 """Multi-head attention as the transformers among the detectors use it."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from prolepsis.training.attention import attention_in_steps
 
 
 class Attention(nn.Module):
@@ -46,18 +49,26 @@ def attend(
     causal: bool = False,
     allowed: Tensor | None = None,
 ) -> Tensor:
-    """Scaled dot-product attention of `[N, L, H]` tensors, split into heads."""
-    attended = functional.scaled_dot_product_attention(
-        split_heads(queries, heads),
-        split_heads(keys, heads),
-        split_heads(values, heads),
-        attn_mask=allowed,
-        dropout_p=dropout,
-        is_causal=causal,
-    )
+    """Scaled dot-product attention of `[N, L, H]` tensors, split into heads.
+
+    `causal` and `allowed` exclude each other.
+    """
+    query, key, value = (split_heads(part, heads) for part in (queries, keys, values))
+    if dropout and query.device.type == "cpu":
+        seen = _not_later(query, key) if causal else allowed
+        attended = attention_in_steps(query, key, value, seen, dropout)
+    else:
+        attended = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=allowed, dropout_p=dropout, is_causal=causal
+        )
     return attended.transpose(1, 2).flatten(2)
 
 
 def split_heads(tensor: Tensor, heads: int) -> Tensor:
     """`[N, L, H]` as `[N, heads, L, H / heads]`."""
     return tensor.view(*tensor.shape[:2], heads, tensor.shape[-1] // heads).transpose(1, 2)
+
+
+def _not_later(query: Tensor, key: Tensor) -> Tensor:
+    """Bool `[L, S]`: the keys that are not later than the query."""
+    return torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()

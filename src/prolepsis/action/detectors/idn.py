@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
 from prolepsis.action.losses import soft_cross_entropy
+from prolepsis.training.dropout import Dropout
 
 # Windows run at a time when whole videos are scored; bounds the memory.
 _WINDOWS_AT_ONCE = 2048
@@ -67,7 +68,7 @@ class IDN(Detector):
         )
         self.hidden_layer = nn.Linear(hidden, hidden)
         self.classifier = nn.Linear(hidden, num_classes)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> DetectorOutput:
         steps, current = self._gates(self._with_left_padding(features))

@@ -19,6 +19,7 @@ from torch.nn import functional
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
 from prolepsis.action.detectors.gru_windows import run_over_windows
 from prolepsis.action.losses import soft_cross_entropy
+from prolepsis.training.dropout import Dropout
 
 
 class MiniROADConfig(BaseModel):
@@ -58,7 +59,7 @@ class MiniROAD(Detector):
             nn.Linear(input_size, config.embedding_size),
             nn.LayerNorm(config.embedding_size),
             nn.ReLU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
         )
         self.cell = nn.GRU(config.embedding_size, config.hidden_size, batch_first=True)
         self.classifier = nn.Linear(config.hidden_size, num_classes + config.ambiguous_class)

@@ -22,6 +22,7 @@ from torch.nn import functional
 from prolepsis.action.detectors.attention import Attention, attend
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
+from prolepsis.training.dropout import Dropout
 
 # Windows encoded at a time when whole videos are scored; bounds the memory.
 _WINDOWS_AT_ONCE = 512
@@ -116,7 +117,7 @@ class OadTR(Detector):
         self.decoder_norm = nn.LayerNorm(hidden)
         self.decoder_classifier = nn.Linear(hidden, num_classes)
         self.classifier = nn.Linear(2 * hidden, num_classes)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> DetectorOutput:
         if self.continual is not None:
@@ -219,7 +220,7 @@ class ContinualOadTR(nn.Module):
         )
         self.norm = nn.LayerNorm(hidden)
         self.classifier = nn.Linear(hidden, num_classes)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """Logits of whole videos, `[B, T, C]`."""
@@ -301,10 +302,10 @@ class EncoderBlock(nn.Module):
         self.attention_output = nn.Linear(size, size)
         self.feed_forward_norm = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(
-            nn.Linear(size, size), nn.GELU(), nn.Dropout(dropout), nn.Linear(size, size), nn.Dropout(dropout)
+            nn.Linear(size, size), nn.GELU(), Dropout(dropout), nn.Linear(size, size), Dropout(dropout)
         )
         # One after the output layer and one on the branch, as in the official code.
-        self.branch_dropout = nn.Sequential(nn.Dropout(dropout), nn.Dropout(dropout))
+        self.branch_dropout = nn.Sequential(Dropout(dropout), Dropout(dropout))
 
     def forward(self, tokens: Tensor) -> Tensor:
         queries, keys, values = self.project(tokens).chunk(3, dim=-1)
@@ -343,10 +344,10 @@ class DecoderLayer(nn.Module):
         self.self_attention = Attention(size, heads, dropout, causal=True)
         self.cross_attention = Attention(size, heads, dropout)
         self.feed_forward = nn.Sequential(
-            nn.Linear(size, size), nn.GELU(), nn.Dropout(dropout), nn.Linear(size, size), nn.Dropout(dropout)
+            nn.Linear(size, size), nn.GELU(), Dropout(dropout), nn.Linear(size, size), Dropout(dropout)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
         first, second, third = self.norms

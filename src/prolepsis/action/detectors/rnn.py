@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput
+from prolepsis.training.dropout import Dropout
 
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -43,7 +44,7 @@ class RNN(Detector):
             else nn.Identity()
         )
         self.cell = _CELLS[config.cell](width, config.hidden_size, config.num_layers, batch_first=True)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(config.hidden_size, num_classes)
 
     def forward(self, features: Tensor, mask: Tensor) -> DetectorOutput:

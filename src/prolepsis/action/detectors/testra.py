@@ -27,6 +27,7 @@ from prolepsis.action.detectors.attention import Attention, split_heads
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 from prolepsis.errors import ProlepsisError
+from prolepsis.training.dropout import Dropout
 
 # Steps of whole videos that are decoded at a time; bounds the memory.
 _WINDOWS_AT_ONCE = 512
@@ -100,7 +101,7 @@ class TeSTra(Detector):
         self.decoder = layers(config.decoder_layers)
         self.decoder_norm = nn.LayerNorm(size)
         self.classifier = nn.Linear(size, num_classes)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.positions: Tensor
         self.register_buffer(
             "positions", _sinusoids(config.work_steps + config.anticipation_steps, size), persistent=False
@@ -263,7 +264,7 @@ class MemoryLayer(nn.Module):
         self.output = nn.Linear(size, size)
         self.feed_forward = _feed_forward(size, config.feed_forward_size, config.dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(3))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, features: Tensor, exists: Tensor) -> Tensor:
         """What is read, `[B, Q, H]`.
@@ -347,7 +348,7 @@ class DecoderLayer(nn.Module):
         self.cross_attention = Attention(size, heads, dropout)
         self.feed_forward = _feed_forward(size, feed_forward_size, dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self,
@@ -366,7 +367,7 @@ class DecoderLayer(nn.Module):
 
 def _feed_forward(size: int, width: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(width, size), nn.Dropout(dropout)
+        nn.Linear(size, width), nn.ReLU(), Dropout(dropout), nn.Linear(width, size), Dropout(dropout)
     )
 
 

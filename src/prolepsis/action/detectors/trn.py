@@ -21,6 +21,7 @@ from prolepsis.action.detectors.base import Detector, DetectorOutput, State, Ste
 from prolepsis.action.detectors.trn_unrolled import Weights, draw_masks, reordered, unroll
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 from prolepsis.errors import ProlepsisError
+from prolepsis.training.dropout import Dropout
 
 
 class ImageAndSensor(BaseModel):
@@ -108,7 +109,7 @@ class TRN(Detector):
         self.scores_to_decoder = nn.Linear(num_classes, hidden)
         self.decoder_to_future = nn.Linear(hidden, width)
         self.classifier = nn.Linear(hidden, num_classes)  # the encoder's and the decoder's
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self._initialise()
 
     def forward(self, features: Tensor, mask: Tensor) -> DetectorOutput:

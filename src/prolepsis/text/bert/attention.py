@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
-from prolepsis.text.bert.dropout import dropout
+from prolepsis.training.attention import additive, attention_in_steps
 
 AttentionMask = Tensor | BlockMask
 
@@ -45,11 +45,6 @@ def example_mask(example_numbers: Tensor, dropout_probability: float) -> Attenti
     if example_numbers.device.type == "cuda" and not dropout_probability:
         return flex_mask(example_numbers)
     return additive(block_attention_mask(example_numbers))
-
-
-def additive(mask: Tensor) -> Tensor:
-    """A boolean mask as what is added to the scores, float32."""
-    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
 def flex_mask(example_numbers: Tensor) -> BlockMask:
@@ -94,7 +89,7 @@ class Attention(nn.Module):
         if isinstance(mask, BlockMask):
             attended = _flex_attention(query.device.type)(query, key, value, block_mask=mask)
         elif self.training and query.device.type == "cpu" and self._is_slow(query.dtype):
-            attended = _attention_in_steps(query, key, value, mask, self.dropout_probability)
+            attended = attention_in_steps(query, key, value, mask, self.dropout_probability)
         else:
             probability = self.dropout_probability if self.training else 0.0
             attended = functional.scaled_dot_product_attention(
@@ -129,15 +124,6 @@ def rotate(heads: Tensor, phases: Tensor) -> Tensor:
 def _like(query: Tensor, mask: Tensor | None) -> Tensor | None:
     """An additive mask in the query's precision, which scaled dot-product attention asks for."""
     return mask if mask is None or mask.dtype == torch.bool else mask.to(query.dtype)
-
-
-def _attention_in_steps(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, probability: float
-) -> Tensor:
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
-    if mask is not None:
-        scores = scores + (additive(mask) if mask.dtype == torch.bool else mask)
-    return dropout(scores.softmax(dim=-1), probability).to(value.dtype) @ value
 
 
 @cache

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from prolepsis.text.bert.attention import Attention, rotary_phases
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.dropout import Dropout
 from prolepsis.text.bert.heads import log_frequencies
 from prolepsis.text.bert.model import FeedForward
+from prolepsis.training.dropout import Dropout
 
 
 class Decoder(nn.Module):

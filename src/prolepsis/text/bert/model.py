@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from prolepsis.text.bert.attention import Attention, AttentionMask, example_mask, rotary_phases
 from prolepsis.text.bert.config import BertConfig
-from prolepsis.text.bert.dropout import Dropout
+from prolepsis.training.dropout import Dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,

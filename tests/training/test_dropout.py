@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prolepsis.text.bert.dropout import Dropout, dropout
+from prolepsis.training.dropout import Dropout, dropout
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
