@@ -62,12 +62,12 @@ def _score(
                 remedy="train the detector on features of the same encoder",
             )
     lengths = [len(features[video]) for video in videos]
-    padded = np.zeros((len(videos), max(lengths), detector.input_size), np.float32)
+    padded = torch.zeros(len(videos), max(lengths), detector.input_size)
     for row, video in enumerate(videos):
-        padded[row, : lengths[row]] = features[video]
+        padded[row, : lengths[row]] = torch.from_numpy(np.array(features[video]))
     mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
     with autocast(device, precision):
-        output = detector(torch.from_numpy(padded).to(device), mask.to(device))
+        output = detector(padded.to(device), mask.to(device))
     scores = output.scores.float().softmax(-1).cpu().numpy()
     ahead = output.anticipation
     anticipation = [None] * len(videos) if ahead is None else ahead.float().softmax(-1).cpu().numpy()

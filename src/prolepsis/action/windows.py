@@ -96,7 +96,7 @@ class WindowSampler:
         steps = self._context + max(window.stop - window.start for window in windows)
         shape = (len(windows), steps + self._horizon)
         first = self._videos[windows[0].video]
-        features = np.zeros((len(windows), steps, first.features.shape[1]), np.float32)
+        features = torch.zeros(len(windows), steps, first.features.shape[1])
         labels = np.zeros((*shape, first.labels.shape[1]), np.float32)
         valid = np.zeros(shape, np.bool_)
         mask = np.zeros((len(windows), steps), np.bool_)
@@ -106,14 +106,15 @@ class WindowSampler:
             begin = window.start - self._context  # the step of the row's first column
             read = slice(max(0, begin), window.stop)
             place = slice(read.start - begin, read.stop - begin)
-            features[row, place] = video.features[read]
+            # torch makes float32 of float16 many times as fast as NumPy, from a copy that it may write to.
+            features[row, place] = torch.from_numpy(np.array(video.features[read]))
             mask[row, place] = True
             read = slice(max(0, begin), min(len(video.labels), window.stop + self._horizon))
             place = slice(read.start - begin, read.stop - begin)
             labels[row, place] = video.labels[read]
             valid[row, place] = ~video.ignore[read]
             scored[row, self._context + self._choose(window.stop - window.start, random)] = True
-        return WindowBatch(*(torch.from_numpy(part) for part in (features, mask, labels, valid, scored)))
+        return WindowBatch(features, *map(torch.from_numpy, (mask, labels, valid, scored)))
 
     def _choose(self, steps: int, random: np.random.Generator) -> npt.NDArray[np.intp]:
         """Which of a window's steps are learnt from."""
