@@ -81,37 +81,39 @@ def measure_temporal(
     rule: Hysteresis,
     tiou_thresholds: Sequence[float],
     start_offsets: Sequence[float],
+    ambiguous_counts: bool = False,
 ) -> Temporal:
     """All measures of the scores of one split.
 
     Segments, starts and delays are of whole videos; the protocol says which steps count in the stages.
-    Ignored steps count in none: in segments as ambiguous spans, in starts and segmentation as if they were
-    not there, and a delay does not run on.
+    Ignored steps count in none, and end what runs up to them: they are ambiguous spans to segments, and
+    background to starts and segmentation, whatever a detector says there.
 
     Args:
         rate: steps per second.
+        ambiguous_counts: a false segment counts though it overlaps an ambiguous span; the official
+            evaluation of THUMOS'14 does not count it.
     """
     labels = [_without_ignored(video) for video in videos]
     scores = [video.scores for video in videos]
-    kept_labels = [video.labels[~video.ignore] for video in videos]
-    kept_scores = [video.scores[~video.ignore] for video in videos]
+    ambiguous = _instances([video.ignore[:, None] for video in videos], rate, background=None)
     return Temporal(
         evaluate_segments(
             _instances(labels, rate),
             _found(scores, rule, rate),
             tiou_thresholds,
-            ambiguous=_instances([video.ignore[:, None] for video in videos], rate, background=None),
+            ambiguous=None if ambiguous_counts else ambiguous,
         ),
-        evaluate_starts(kept_labels, kept_scores, rate, start_offsets),
+        evaluate_starts(labels, scores, rate, start_offsets, counted=[~video.ignore for video in videos]),
         evaluate_segmentation(
-            [one.argmax(axis=1) for one in kept_scores],
-            [one.argmax(axis=1) for one in kept_labels],
+            [np.where(video.ignore, BACKGROUND, video.scores.argmax(axis=1)) for video in videos],
+            [one.argmax(axis=1) for one in labels],
             background=BACKGROUND,
         ),
         evaluate_stages(
             labels, scores, [protocol.predicting(len(video.labels)) & ~video.ignore for video in videos]
         ),
-        evaluate_delays(kept_labels, kept_scores, rate),
+        evaluate_delays(labels, scores, rate),
     )
 
 

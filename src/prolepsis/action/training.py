@@ -26,6 +26,7 @@ from prolepsis.action.standardisation import FeatureMoments, StandardisedDetecto
 from prolepsis.action.windows import LabelledVideo, WindowSampler
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
+from prolepsis.training.ahead import made_ahead
 from prolepsis.training.config import TrainingConfig
 from prolepsis.training.device import resolve_precision, seed_everything
 from prolepsis.training.loop import FitResult, fit
@@ -87,7 +88,7 @@ class DetectionTask:
             self._training.micro_batches_before(epoch * steps + step) for step in (0, first_step, steps)
         )
         dealt = self._sampler.batches(epoch, steps * self._training.accumulation_steps, first - start)
-        for batch in itertools.islice(dealt, end - first):
+        for batch in made_ahead(itertools.islice(dealt, end - first), "windows"):
             yield from _pieces(batch, splits)
 
     def compile(self) -> None:

@@ -44,7 +44,7 @@ CASES = {
     "lstm": ("rnn", {"cell": "lstm", "hidden_size": 7, "num_layers": 2}),
     "gru": ("rnn", {"cell": "gru", "hidden_size": 7, "projection_size": 4}),
     "trn": ("trn", SMALL_TRN),
-    "trn_future": ("trn", SMALL_TRN | {"decoder_targets": "future"}),
+    "trn_current": ("trn", SMALL_TRN | {"decoder_targets": "current"}),
     "trn_one_step": ("trn", SMALL_TRN | {"decoder_steps": 1}),
     "idn": ("idn", SMALL_IDN),
     "idn_bias": ("idn", SMALL_IDN | {"use_bias": True, "gate_activation": "sigmoid"}),
@@ -59,9 +59,9 @@ CASES = {
     "testra_now": ("testra", SMALL_TESTRA | {"anticipation_steps": 0, "decay": 1.0}),
 }
 AHEAD = {
-    "trn": 2,
-    "trn_future": 3,
-    "trn_one_step": 0,
+    "trn": 3,
+    "trn_current": 2,
+    "trn_one_step": 1,
     "oadtr": 3,
     "oadtr_positions": 3,
     "testra": 2,

@@ -44,9 +44,11 @@ def test_sums_carried_from_step_to_step_are_the_attention_to_the_whole_memory(
     keys, values = memory_layer.keys_values(features)
     exists = torch.ones(2, 40, dtype=torch.bool)
     for step in range(40):
-        memory = memory_layer.remember(memory, keys[:, :, step], values[:, :, step])
+        memory = memory_layer.remember(memory_layer.asked(), memory, keys[:, :, step], values[:, :, step])
         whole = memory_layer(features[:, : step + 1], exists[:, : step + 1])
-        torch.testing.assert_close(memory_layer.read(memory), whole, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            memory_layer.read(memory_layer.asked(), memory), whole, atol=1e-5, rtol=1e-4
+        )
 
 
 def test_a_step_weighs_less_by_the_decay_with_each_step_that_passes() -> None:
@@ -56,7 +58,7 @@ def test_a_step_weighs_less_by_the_decay_with_each_step_that_passes() -> None:
     keys, values = memory_layer.keys_values(torch.randn(1, 3, 8))
     memory = memory_layer.nothing(1)
     for step in range(3):
-        memory = memory_layer.remember(memory, keys[:, :, step], values[:, :, step])
+        memory = memory_layer.remember(memory_layer.asked(), memory, keys[:, :, step], values[:, :, step])
     expected = (values[:, :, 2] + 0.5 * values[:, :, 1] + 0.25 * values[:, :, 0]) / 1.75
     found = memory.values / memory.weights.unsqueeze(-1)
     torch.testing.assert_close(found, expected.unsqueeze(2).expand_as(found))
@@ -66,7 +68,7 @@ def test_a_step_weighs_less_by_the_decay_with_each_step_that_passes() -> None:
 def test_an_empty_memory_and_one_whose_steps_do_not_exist_are_the_same() -> None:
     memory_layer = layer()
     nothing = memory_layer(torch.randn(2, 5, 8), torch.zeros(2, 5, dtype=torch.bool))
-    torch.testing.assert_close(memory_layer.read(memory_layer.nothing(2)), nothing)
+    torch.testing.assert_close(memory_layer.read(memory_layer.asked(), memory_layer.nothing(2)), nothing)
     nothing.sum().backward()
     assert all(torch.isfinite(p.grad).all() for p in memory_layer.parameters() if p.grad is not None)
 
@@ -74,8 +76,12 @@ def test_an_empty_memory_and_one_whose_steps_do_not_exist_are_the_same() -> None
 def test_streams_remember_only_what_enters_their_own_memory() -> None:
     memory_layer = layer()
     keys, values = memory_layer.keys_values(torch.randn(2, 2, 8))
-    memory = memory_layer.remember(memory_layer.nothing(2), keys[:, :, 0], values[:, :, 0])
-    after = memory_layer.remember(memory, keys[:, :, 1], values[:, :, 1], torch.tensor([True, False]))
+    memory = memory_layer.remember(
+        memory_layer.asked(), memory_layer.nothing(2), keys[:, :, 0], values[:, :, 0]
+    )
+    after = memory_layer.remember(
+        memory_layer.asked(), memory, keys[:, :, 1], values[:, :, 1], torch.tensor([True, False])
+    )
     for part, old in zip(after, memory, strict=True):
         assert not torch.equal(part[0], old[0])
         assert torch.equal(part[1], old[1])
@@ -132,7 +138,9 @@ def test_the_decoder_may_read_the_work_memory_beside_the_long_one() -> None:
     features = torch.randn(1, 3, 3)
     tokens = model.encoder_queries[None]
     for compressing in model.encoder:
-        tokens = compressing(tokens, model.memory_layer.read(model.memory_layer.nothing(1)))
+        tokens = compressing(
+            tokens, model.memory_layer.read(model.memory_layer.asked(), model.memory_layer.nothing(1))
+        )
     tokens = model.encoder_norm(tokens)
     work = model.work_projection(features) + model.positions[:3]
     decoding = model.decoder[0]

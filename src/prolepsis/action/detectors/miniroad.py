@@ -97,10 +97,10 @@ class MiniROAD(Detector):
         return loss, {"detection_loss": loss.detach()}
 
     def _over_windows(self, features: Tensor, videos: Tensor, ends: Tensor) -> Tensor:
-        """The states `[N, H]` after the windows that end at the given steps; zero features before a video."""
-        embedded = self.embedding(functional.pad(features, (0, 0, self.context, 0)))
-        gates = self._input_gates(embedded)
-        places = torch.arange(self.config.window_steps, device=ends.device).unsqueeze(1)
+        """The states `[N, H]` after the windows that end at the given steps; zero features before a piece."""
+        missing = max(0, self.context - int(ends.min())) if len(ends) else 0
+        gates = self._input_gates(self.embedding(functional.pad(features, (0, 0, missing, 0))))
+        places = torch.arange(missing - self.context, missing + 1, device=ends.device).unsqueeze(1)
         rows = (videos * gates.shape[1] + ends + places).flatten()
         windows = gates.flatten(0, 1).index_select(0, rows).view(len(places), len(videos), -1)
         _, weight, _, bias = self._cell_parameters()

@@ -114,7 +114,7 @@ class TeSTra(Detector):
         keys_values = self.memory_layer.keys_values(self.long_projection(features))
         scores = features.new_zeros(batch, steps, self.num_classes)
         ahead = features.new_zeros(batch, steps, config.anticipation_steps, self.num_classes)
-        memory = self.memory_layer.nothing(batch)
+        memory, asked = self.memory_layer.nothing(batch), self.memory_layer.asked()
         places = torch.arange(config.work_steps, device=features.device)
         at_once = max(1, _WINDOWS_AT_ONCE // batch)
         for first in range(0, steps, at_once):
@@ -123,9 +123,9 @@ class TeSTra(Detector):
             for end in ends.tolist():
                 if end >= config.work_steps:
                     memory = self.memory_layer.remember(
-                        memory, *(part[:, :, end - config.work_steps] for part in keys_values)
+                        asked, memory, *(part[:, :, end - config.work_steps] for part in keys_values)
                     )
-                read.append(self.memory_layer.read(memory))
+                read.append(self.memory_layer.read(asked, memory))
             windows = work[:, ends.unsqueeze(1) + places].flatten(0, 1)
             exists = (ends.unsqueeze(1) + places >= config.work_steps - 1).repeat(batch, 1)
             decoded = self._decode(windows, exists, torch.stack(read, 1).flatten(0, 1))
@@ -146,18 +146,18 @@ class TeSTra(Detector):
 
     def step(self, feature: Tensor, state: State) -> StepOutput:
         config = self.config
-        memory = Memory(*(state[name] for name in Memory._fields))
+        memory, asked = Memory(*(state[name] for name in Memory._fields)), self.memory_layer.asked()
         # The step that leaves the work memory enters the long one, where there is one.
         keys, values = self.memory_layer.keys_values(state["leaving"][:, :1])
         leaves = state["steps"] >= config.work_steps
-        memory = self.memory_layer.remember(memory, keys[:, :, 0], values[:, :, 0], leaves)
+        memory = self.memory_layer.remember(asked, memory, keys[:, :, 0], values[:, :, 0], leaves)
         work = torch.cat([state["work"][:, 1:], self.work_projection(feature).unsqueeze(1)], dim=1)
         leaving = torch.cat([state["leaving"][:, 1:], self.long_projection(feature).unsqueeze(1)], dim=1)
         steps = (state["steps"] + 1).clamp(max=config.work_steps)
         exists = torch.arange(config.work_steps, device=work.device) >= (
             config.work_steps - steps.unsqueeze(1)
         )
-        scores, ahead = self._last(self._decode(work, exists, self.memory_layer.read(memory)))
+        scores, ahead = self._last(self._decode(work, exists, self.memory_layer.read(asked, memory)))
         after = {"work": work, "leaving": leaving, "steps": steps, **memory._asdict()}
         return StepOutput(scores, ahead if config.anticipation_steps else None, after)
 
@@ -244,6 +244,18 @@ class Memory(NamedTuple):
     values: Tensor
 
 
+class Asked(NamedTuple):
+    """The memory's queries after they have seen each other; they do not depend on the memory.
+
+    Attributes:
+        tokens: `[Q, H]`.
+        queries: what is asked of the memory, `[1, heads, Q, H / heads]`.
+    """
+
+    tokens: Tensor
+    queries: Tensor
+
+
 class MemoryLayer(nn.Module):
     """Post-norm: learned queries attend to each other, then to the long memory, then a feed-forward part.
 
@@ -273,10 +285,10 @@ class MemoryLayer(nn.Module):
             features: the memory's steps `[B, S, H]`, the last the newest.
             exists: bool `[B, S]`; the others are not read.
         """
-        asked = self._asked()
+        asked = self.asked()
         keys, values = self.keys_values(features)
         age = torch.arange(features.shape[1] - 1, -1, -1, device=features.device)
-        scores = self._scores(asked, keys).float() + age * self.log_decay
+        scores = _scores(asked, keys).float() + age * self.log_decay
         exists = exists[:, None, None]
         weights = scores.masked_fill(~exists, torch.finfo(scores.dtype).min).softmax(-1) * exists
         return self._finish(asked, self.dropout(weights).to(values.dtype) @ values)
@@ -291,14 +303,16 @@ class MemoryLayer(nn.Module):
         zeros = self.learned_queries.new_zeros(batch_size, self.heads, queries)
         return Memory(zeros - torch.inf, zeros, zeros.unsqueeze(-1).repeat(1, 1, 1, size // self.heads))
 
-    def remember(self, memory: Memory, key: Tensor, value: Tensor, which: Tensor | None = None) -> Memory:
+    def remember(
+        self, asked: Asked, memory: Memory, key: Tensor, value: Tensor, which: Tensor | None = None
+    ) -> Memory:
         """Adds a step to the memory.
 
         Args:
             key, value: `[B, heads, H / heads]`.
             which: bool `[B]`, the streams whose memory it enters; all by default.
         """
-        score = self._scores(self._asked(), key.unsqueeze(2)).squeeze(-1).to(memory.weights.dtype)
+        score = _scores(asked, key.unsqueeze(2)).squeeze(-1).to(memory.weights.dtype)
         before = memory.highest + self.log_decay
         highest = torch.maximum(before, score)
         kept, new = (before - highest).exp(), (score - highest).exp()
@@ -316,25 +330,20 @@ class MemoryLayer(nn.Module):
             )
         )
 
-    def read(self, memory: Memory) -> Tensor:
+    def read(self, asked: Asked, memory: Memory) -> Tensor:
         """What is read of the memory, `[B, Q, H]`."""
         weights = memory.weights.unsqueeze(-1)
-        return self._finish(self._asked(), memory.values / weights.where(weights > 0, 1.0))
+        return self._finish(asked, memory.values / weights.where(weights > 0, 1.0))
 
-    def _asked(self) -> Tensor:
-        """The queries after they have seen each other, `[Q, H]`; they do not depend on the memory."""
+    def asked(self) -> Asked:
+        """What is asked of any memory."""
         queries = self.learned_queries.unsqueeze(0)
-        asked: Tensor = self.norms[0](queries + self.dropout(self.self_attention(queries, queries)))
-        return asked.squeeze(0)
+        tokens = self.norms[0](queries + self.dropout(self.self_attention(queries, queries)))
+        return Asked(tokens.squeeze(0), split_heads(self.queries(tokens), self.heads))
 
-    def _scores(self, asked: Tensor, keys: Tensor) -> Tensor:
-        """`[B, heads, Q, S]` of queries `[Q, H]` and keys `[B, heads, S, H / heads]`."""
-        queries = split_heads(self.queries(asked).unsqueeze(0), self.heads)
-        return queries @ keys.transpose(-1, -2) / math.sqrt(keys.shape[-1])
-
-    def _finish(self, asked: Tensor, attended: Tensor) -> Tensor:
+    def _finish(self, asked: Asked, attended: Tensor) -> Tensor:
         _, second, third = self.norms
-        tokens = second(asked + self.dropout(self.output(attended.transpose(1, 2).flatten(2))))
+        tokens = second(asked.tokens + self.dropout(self.output(attended.transpose(1, 2).flatten(2))))
         finished: Tensor = third(tokens + self.feed_forward(tokens))
         return finished
 
@@ -369,6 +378,11 @@ def _feed_forward(size: int, width: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(size, width), nn.ReLU(), Dropout(dropout), nn.Linear(width, size), Dropout(dropout)
     )
+
+
+def _scores(asked: Asked, keys: Tensor) -> Tensor:
+    """`[B, heads, Q, S]` of keys `[B, heads, S, H / heads]`."""
+    return asked.queries @ keys.transpose(-1, -2) / math.sqrt(keys.shape[-1])
 
 
 def _causal(exists: Tensor) -> Tensor:

@@ -64,8 +64,8 @@ class TRNConfig(BaseModel):
     """The features are a map and sensors' values, each with a layer of its own."""
     decoder_steps: int = Field(8, ge=1)
     """Steps that the decoder imagines at each step of the encoder."""
-    decoder_targets: Literal["current", "future"] = "current"
-    """What decoder step 0 predicts: the current step, as in the official code, or the next."""
+    decoder_targets: Literal["future", "current"] = "future"
+    """What decoder step 0 predicts: the next step, or the current one, as in the official code."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Share of values set to zero in training before each cell and the classifier."""
     decoder_weight: float = Field(1.0, ge=0)
@@ -125,7 +125,7 @@ class TRN(Detector):
         return {"hidden": hidden, "cell": hidden, "future": weight.new_zeros(batch_size, self.feature_size)}
 
     def step(self, feature: Tensor, state: State) -> StepOutput:
-        state, decoded = self._advance(self._feature_gates(feature), state, self._recurrent_weight())
+        state, decoded = self._advance(self._feature_gates(feature), state)
         scores = self.classifier(self.dropout(state["hidden"]))
         return StepOutput(scores, self._anticipation(decoded), state)
 
@@ -161,7 +161,7 @@ class TRN(Detector):
         return scores.transpose(0, 1), decoded.permute(2, 0, 1, 3)
 
     def _loop_weights(self) -> Weights:
-        decoder = self.decoder
+        encoder, decoder = self.encoder, self.decoder
         layers = (
             self.hidden_to_decoder,
             self.cell_to_decoder,
@@ -170,7 +170,7 @@ class TRN(Detector):
             self.decoder_to_future,
         )
         return Weights(
-            reordered(self._recurrent_weight()),
+            reordered(torch.cat([encoder.weight_ih[:, self.feature_size :], encoder.weight_hh], dim=1)),
             reordered(torch.cat([decoder.weight_ih, decoder.weight_hh], dim=1)),
             reordered(decoder.bias_ih + decoder.bias_hh),
             *(part for layer in layers for part in (layer.weight, layer.bias)),
@@ -179,11 +179,10 @@ class TRN(Detector):
     def _unroll(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the encoder `[B, T, C]` and of every decoder step `[B, T, L, C]`."""
         feature_gates = self._feature_gates(features)
-        weight = self._recurrent_weight()
         state = self.initial_state(len(features))
         hidden, decoded = [], []
         for gates in feature_gates.unbind(1):
-            state, imagined = self._advance(gates, state, weight)
+            state, imagined = self._advance(gates, state)
             hidden.append(state["hidden"])
             decoded.append(imagined)
         return self.classifier(self.dropout(torch.stack(hidden, 1))), torch.stack(decoded, 1)
@@ -194,14 +193,12 @@ class TRN(Detector):
         weight = self.encoder.weight_ih[:, : self.feature_size]
         return functional.linear(features, weight, self.encoder.bias_ih + self.encoder.bias_hh)
 
-    def _recurrent_weight(self) -> Tensor:
-        """The encoder's weights for what the step before gives: the future vector and the hidden state."""
-        return torch.cat([self.encoder.weight_ih[:, self.feature_size :], self.encoder.weight_hh], dim=1)
-
-    def _advance(self, feature_gates: Tensor, state: State, weight: Tensor) -> tuple[State, Tensor]:
+    def _advance(self, feature_gates: Tensor, state: State) -> tuple[State, Tensor]:
         """One encoder step and the decoder steps `[B, L, C]` that start from it."""
-        before = torch.cat([self.dropout(state["future"]), state["hidden"]], dim=-1)
-        hidden, cell = _lstm_cell(feature_gates + functional.linear(before, weight), state["cell"])
+        weight = self.encoder.weight_ih[:, self.feature_size :]
+        gates = feature_gates + functional.linear(self.dropout(state["future"]), weight)
+        gates = gates + functional.linear(state["hidden"], self.encoder.weight_hh)
+        hidden, cell = _lstm_cell(gates, state["cell"])
         decoded, future = self._imagine(hidden, cell)
         return {"hidden": hidden, "cell": cell, "future": future}, decoded
 

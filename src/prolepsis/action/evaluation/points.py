@@ -47,8 +47,13 @@ def evaluate_starts(
     rate: float,
     offsets: Sequence[float] = STARTNET_OFFSETS,
     background: int = BACKGROUND,
+    *,
+    counted: Sequence[Bools] | None = None,
 ) -> PointEvaluation:
     """Point-level mAP over videos.
+
+    Steps that do not count end what runs up to them: an action that goes on behind them starts there, in the
+    labels as in what is said.
 
     Args:
         labels: bool `[T, C]` of each video, multi-hot.
@@ -56,10 +61,13 @@ def evaluate_starts(
         rate: steps per second.
         offsets: seconds within which a start is found; reaching them exactly counts.
         background: the class that is no action.
+        counted: bool `[T]` of each video, the steps that count; all by default.
     """
     num_classes = labels[0].shape[1] if labels else 0
-    true_starts = [_runs_starting(one) for one in labels]
-    said = [_said_starts(one, background) for one in scores]
+    if counted is None:
+        counted = [np.ones(len(one), dtype=np.bool_) for one in labels]
+    true_starts = [_runs_starting(one & kept[:, None]) for one, kept in zip(labels, counted, strict=True)]
+    said = [_said_starts(one, background, kept) for one, kept in zip(scores, counted, strict=True)]
     classes = tuple(
         label
         for label in range(num_classes)
@@ -109,9 +117,9 @@ def _runs_starting(labels: Bools) -> Bools:
     return labels & ~before
 
 
-def _said_starts(scores: Floats, background: int) -> npt.NDArray[np.intp]:
+def _said_starts(scores: Floats, background: int, counted: Bools) -> npt.NDArray[np.intp]:
     """Int `[T]`: the class whose start is said at a step, or -1."""
-    best = scores.argmax(axis=1)
+    best = np.where(counted, scores.argmax(axis=1), background)
     changed = np.ones(len(best), dtype=np.bool_)
     changed[1:] = best[1:] != best[:-1]
     return np.where(changed & (best != background), best, -1)

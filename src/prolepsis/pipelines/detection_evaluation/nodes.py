@@ -41,6 +41,7 @@ def evaluate_detectors(
                 rule=parameters.segments.rule(parameters.rate),
                 tiou_thresholds=parameters.tiou_thresholds,
                 start_offsets=parameters.start_offsets,
+                ambiguous_counts=parameters.ambiguous_segments == "counted",
             )
             temporal.append((detector, split, found))
     metrics = comparison.metrics(measured, BASELINE)

@@ -48,6 +48,8 @@ class DetectionEvaluationParams(BaseModel):
         protocol: whose evaluation is followed: see `prolepsis.action.evaluation.videos.PROTOCOLS`.
         segments: how probabilities become segments.
         tiou_thresholds: at which segment mAP is measured.
+        ambiguous_segments: whether a false segment that overlaps ignored steps counts; the official
+            evaluation of THUMOS'14 does not count it.
         start_offsets: seconds within which a start is found.
     """
 
@@ -57,4 +59,5 @@ class DetectionEvaluationParams(BaseModel):
     protocol: Literal["lstr", "oadtr", "colar", "idn", "idn_tvseries"]
     segments: SegmentParams
     tiou_thresholds: tuple[float, ...] = Field(min_length=1)
+    ambiguous_segments: Literal["uncounted", "counted"] = "uncounted"
     start_offsets: tuple[PositiveFloat, ...] = Field(min_length=1)
