@@ -7,7 +7,7 @@
                 backward, counted), the share that it reaches of the rate of large matrix products measured
                 here, and its time with the real loader against batches in memory
     plain       training steps against the published way of computing them, with torch's own dropout: TRN as a
-                loop of its cells, OadTR and MiniROAD on windows that the loader copies out one by one
+                loop of its cells, OadTR and MiniROAD on windows that were copied out one by one (not timed)
     streaming   a batch of one frame at 3072 features and the papers' sizes, against computing the window anew
     segments    segment mAP of 42,400 detections and 3,358 instances at 5 thresholds, against a plain loop
 
@@ -47,7 +47,7 @@ from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 from prolepsis.action.sampling import SamplingConfig
 from prolepsis.action.windows import LabelledVideo, WindowSampler
 from prolepsis.training.arithmetic import count_products, peak_rate
-from prolepsis.training.device import resolve_device
+from prolepsis.training.device import autocast, resolve_device
 
 SMALL: dict[str, dict[str, Any]] = {
     "frame_only": {},
@@ -68,6 +68,7 @@ STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "oadtr, continual, 2 blocks": ("oadtr", CONTINUAL | {"encoder_layers": 2}),
 }
 PARTS = ("training", "plain", "streaming", "segments")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 NUM_CLASSES, STEPS, ROWS = 22, 64, 16
 STREAM_FEATURES = 3072
 NUM_VIDEOS, NUM_ACTIONS = 213, 20
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="all by default")
     parser.add_argument("--paper", action="store_true", help="the papers' sizes")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of `training`")
     parser.add_argument("--only", default=",".join(SMALL), help="detectors, between commas")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -92,7 +94,10 @@ def main() -> None:
     for part in arguments.parts or PARTS:
         print()
         if part == "training":
-            measure_training(arguments.only.split(","), device, arguments.rounds, paper=arguments.paper)
+            dtype = PRECISIONS[arguments.precision]
+            measure_training(
+                arguments.only.split(","), device, arguments.rounds, dtype, paper=arguments.paper
+            )
         elif part == "plain":
             measure_plain(arguments.only.split(","), device, arguments.rounds, paper=arguments.paper)
         elif part == "streaming":
@@ -101,16 +106,20 @@ def main() -> None:
             measure_segments(arguments.rounds)
 
 
-def measure_training(names: list[str], device: torch.device, rounds: int, *, paper: bool) -> None:
-    peak = peak_rate(device, torch.float32)
-    print(f"large matrix products: {peak / 1e9:,.0f} GFLOP/s; {ROWS} windows of {STEPS} steps a batch")
+def measure_training(
+    names: list[str], device: torch.device, rounds: int, dtype: torch.dtype, *, paper: bool
+) -> None:
+    peak = peak_rate(device, dtype)
+    print(
+        f"large matrix products: {peak / 1e9:,.0f} GFLOP/s in {dtype}; {ROWS} windows of {STEPS} steps a batch"
+    )
     print("| | parameters | GFLOP a step | seconds | share of the rate | real loader against memory |")
     print("|---|---|---|---|---|---|")
     for name in names:
         detector = build(name, {} if paper else SMALL[name], 3072 if paper else 1280, device)
         sampler = make_sampler(detector)
         kept = next(sampler.batches(0, 1))
-        step = training_step(detector, device)
+        step = training_step(detector, device, dtype)
         loaded = endless(sampler)
         # Of oneDNN's recurrent layers the counter would see nothing.
         with torch.backends.mkldnn.flags(enabled=False):
@@ -175,9 +184,10 @@ def compare_oadtr(sizes: Mapping[str, Any], features: int, device: torch.device,
     samples = int(batch.scored.sum())
     ours = batch.features.numel() * 4 / samples
     theirs = model.config.window_steps * features * 4
+    single = materialised(batch, model.context)
     seconds = in_turns(
         {
-            "plain": lambda: plain_oadtr(model, materialised(batch, model.context), device).backward(),
+            "plain": lambda: plain_oadtr(model, single, device).backward(),
             "here": partial(learn, model, batch, device),
         },
         device,
@@ -199,9 +209,10 @@ def compare_miniroad(sizes: Mapping[str, Any], features: int, device: torch.devi
     assert isinstance(chunked, MiniROAD)
     batch = next(make_sampler(model, videos=2, share=0.25, rows=2).batches(0, 1))
     long = next(make_sampler(chunked, videos=2, share=1.0, rows=2, steps=512).batches(0, 1))
+    single = materialised(batch, model.context)
     seconds = in_turns(
         {
-            "plain": lambda: plain_miniroad(model, materialised(batch, model.context), device).backward(),
+            "plain": lambda: plain_miniroad(model, single, device).backward(),
             "here": partial(learn, model, batch, device),
             "chunks": partial(learn, chunked, long, device),
         },
@@ -523,12 +534,16 @@ def endless(sampler: WindowSampler) -> Iterator[WindowBatch]:
         yield from sampler.batches(0, 1)
 
 
-def training_step(detector: Detector, device: torch.device) -> Callable[[WindowBatch], None]:
+def training_step(
+    detector: Detector, device: torch.device, dtype: torch.dtype
+) -> Callable[[WindowBatch], None]:
     optimizer = torch.optim.Adam(detector.parameters(), 1e-4)
 
     def step(batch: WindowBatch) -> None:
         optimizer.zero_grad()
-        detector.loss(batch.to(device))[0].backward()
+        with autocast(device, dtype):
+            loss, _ = detector.loss(batch.to(device))
+        loss.backward()
         optimizer.step()
 
     return step

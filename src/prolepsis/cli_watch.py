@@ -308,7 +308,7 @@ def highlights(metadata: ProjectMetadata, video: Path, detector: str, env: str, 
 
     settings = _settings(metadata, env)
     folder = options["output"] or settings.data / _REPORTS / "highlights" / video.stem
-    check_writable(folder)
+    check_writable(folder, video)
     model = _model(settings, detector, options["device"])
     rule = _rule(settings, model, options)
     classes = _chosen(options["classes"], model.class_names)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -110,6 +111,15 @@ def test_writing_again_replaces_the_folder(video: WatchedVideo, tmp_path: Path) 
     write_highlights(folder, video, found[:1], RULE, cut=False)
     assert not (folder / "highlights.mp4").exists()
     assert len(list((folder / "thumbnails").iterdir())) == 1
+
+
+def test_the_highlights_of_another_video_of_that_name_are_left_alone(
+    video: WatchedVideo, tmp_path: Path
+) -> None:
+    write_highlights(tmp_path / "highlights", video, [], RULE, cut=False)
+    other = replace(video, path=tmp_path / "elsewhere" / video.path.name)
+    with pytest.raises(ProlepsisError, match=f"another video, {re.escape(str(video.path))}"):
+        write_highlights(tmp_path / "highlights", other, [], RULE, cut=False)
 
 
 def test_a_folder_of_other_things_is_left_alone(video: WatchedVideo, tmp_path: Path) -> None:

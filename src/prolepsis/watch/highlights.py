@@ -1,5 +1,6 @@
 """The best moments of a video: segments of each class, as tables, one page with pictures, and a cut."""
 
+import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -128,7 +129,7 @@ def write_highlights(
     Raises:
         ProlepsisError: the folder holds something else or cannot be written, or the video cannot be read.
     """
-    check_writable(folder)
+    check_writable(folder, video.path)
     table = highlight_table(video, highlights)
     thumbnails = _pictures(video, [one.peak_time for one in highlights])
     with atomic_directory(folder) as temporary:
@@ -145,9 +146,9 @@ def write_highlights(
     return table
 
 
-def check_writable(folder: Path) -> None:
-    """Raises ProlepsisError where a folder holds other things than highlights, which would be replaced; or
-    where there can be no such folder."""
+def check_writable(folder: Path, video: Path) -> None:
+    """Raises ProlepsisError where a folder holds other things than highlights of this video, which would be
+    replaced; or where there can be no such folder."""
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise ProlepsisError(
@@ -161,6 +162,14 @@ def check_writable(folder: Path) -> None:
             where=folder,
             remedy="Give another folder with --output.",
         )
+    if (folder / TABLE).is_file():
+        other = json.loads((folder / TABLE).read_text(encoding="utf-8"))["video"]
+        if other != str(video.absolute()):
+            raise ProlepsisError(
+                f"The folder holds the highlights of another video, {other}, and would be replaced.",
+                where=folder,
+                remedy="Give another folder with --output, or take that one away.",
+            )
 
 
 def merge_spans(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -247,7 +256,7 @@ def _small(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _description(video: WatchedVideo, rule: Hysteresis) -> dict[str, Any]:
     return {
-        "video": str(video.path),
+        "video": str(video.path.absolute()),
         "detector": video.detector,
         "steps_per_second": video.rate,
         "steps": len(video.scores),
