@@ -111,7 +111,8 @@ def measure_training(
 ) -> None:
     peak = peak_rate(device, dtype)
     print(
-        f"large matrix products: {peak / 1e9:,.0f} GFLOP/s in {dtype}; {ROWS} windows of {STEPS} steps a batch"
+        f"large matrix products: {peak / 1e9:,.0f} GFLOP/s in {dtype}; "
+        f"{ROWS} windows of {STEPS} steps a batch"
     )
     print("| | parameters | GFLOP a step | seconds | share of the rate | real loader against memory |")
     print("|---|---|---|---|---|---|")
