@@ -6,7 +6,7 @@ SCORES.npz has for each video `<video>/feat` [T, 28], `<video>/mid` [T] (18 clas
 fold that tests it. The settings of a detector are chosen of those that `CANDIDATES` lists, for each fold
 alone: each candidate is trained by the library's own loop on the training videos without those of
 `VALIDATION_PEOPLE` persons drawn by fold, and the one with the best mAP on these is trained anew with each
-seed on all training videos, as the floors are. No epoch is chosen: the learning rate falls to zero, and the
+seed on all training videos, as the floors are; where there is one only, nothing is held out. No epoch is chosen: the learning rate falls to zero, and the
 last one's weights are kept. The test videos are only scored, and only by what was trained last.
 
 The floors are logistic regressions of a frame, and of a frame and causal means over the last 5, 15 and 45
@@ -56,6 +56,7 @@ Floats = npt.NDArray[np.floating]
 class Candidate:
     """Settings of a detector and of its training, one of those among which validation chooses."""
 
+    plugin: str
     config: Mapping[str, Any]
     sampling: Mapping[str, Any]
     training: Mapping[str, Any]
@@ -103,80 +104,88 @@ def training(name: str, rate: float, epochs: int, batch: int, decay: float) -> d
     }
 
 
-PIECES = {"window_steps": 128, "partial_windows": True}
-SHORT = {"window_steps": 64, "partial_windows": True}
-LINEAR = {"window_steps": 300, "partial_windows": True}
+def pieces(steps: int, scored: float = 1.0) -> dict[str, Any]:
+    return {"window_steps": steps, "partial_windows": True, "scored_fraction": scored}
 
-# The best of a few tried by hand, by their mAP on what folds 1 and 5 hold out; docs/results.md tells which.
+
+# Strengths of augmentation.
+SOME = {"noise": 0.4, "shift": 0.6, "dropout": 0.25}
+MORE = {"noise": 0.3, "shift": 0.8, "dropout": 0.35}
+
+GRU = {"cell": "gru", "projection_size": 192, "hidden_size": 192, "dropout": 0.3}
+MINIROAD = {"embedding_size": 128, "hidden_size": 128, "window_steps": 32, "dropout": 0.3}
+A_STEP_AHEAD = {
+    **{"feature_size": 128, "hidden_size": 128, "dropout": 0.3, "linear_std": 0.1},
+    **{"decoder_steps": 1, "decoder_targets": "future", "decoder_weight": 0.3},
+}
+IDN = {"embedding_size": 64, "hidden_size": 64, "dropout": 0.3, "use_bias": True}
+CONTINUAL = {
+    **{"window_steps": 64, "hidden_size": 64, "encoder_heads": 4, "dropout": 0.1},
+    **{"encoder_layers": 1, "continual": True},
+}
+WORK_OF_32 = {
+    **{"work_steps": 32, "memory_steps": 64, "anticipation_steps": 0},
+    **{"hidden_size": 96, "num_heads": 4, "feed_forward_size": 96},
+    **{"memory_queries": 4, "encoder_queries": 4, "encoder_layers": 1, "decoder_layers": 1},
+}
+
+# The best of a few tried by hand, by their mAP on what folds 1, 3 and 5 hold out; docs/results.md tells which.
 CANDIDATES: dict[str, dict[str, Candidate]] = {
     "rnn": {
-        f"GRU of {width}": Candidate(
-            {"cell": "gru", "projection_size": width, "hidden_size": width, "dropout": dropout},
-            PIECES,
-            training("adam", 0.005, 9, 16, 1e-3),
-            noise,
-        )
-        for width, dropout, noise in ((192, 0.5, 0.7), (128, 0.4, 0.5))
+        "some augmentation": Candidate("rnn", GRU, pieces(128), training("adam", 0.005, 22, 16, 1e-3), SOME),
+        "more augmentation": Candidate("rnn", GRU, pieces(128), training("adam", 0.005, 22, 16, 1e-3), MORE),
     },
     "miniroad": {
-        "chunks": Candidate(
-            {
-                **{"embedding_size": 128, "hidden_size": 128, "window_steps": 32, "dropout": 0.4},
-                "training_passes": "chunks",
-            },
-            PIECES,
-            training("adam", 0.004, 8, 8, 1e-3),
-            0.7,
-        ),
-    },
-    "idn": {
-        "40 steps": Candidate(
-            {
-                **{"window_steps": 40, "embedding_size": 64, "hidden_size": 64, "dropout": 0.3},
-                "use_bias": True,
-            },
-            SHORT | {"scored_fraction": 0.1},
-            training("adamw", 0.01, 10, 8, 0.5),
-            0.5,
-        ),
+        name: Candidate(
+            "miniroad",
+            MINIROAD | {"training_passes": "chunks"},
+            pieces(128),
+            training("adam", 0.004, 24, 8, 1e-3),
+            augmentation,
+        )
+        for name, augmentation in (("some augmentation", SOME), ("more augmentation", MORE))
     },
     "trn": {
-        "a step ahead": Candidate(
-            {
-                **{"feature_size": 128, "hidden_size": 128, "dropout": 0.4, "linear_std": 0.1},
-                **{"decoder_steps": 1, "decoder_targets": "future", "decoder_weight": 0.3},
-            },
-            {"window_steps": 96, "partial_windows": True},
-            training("adam", 0.006, 9, 16, 5e-4),
-            0.6,
+        name: Candidate("trn", A_STEP_AHEAD, pieces(96), training("adam", 0.006, 24, 16, 5e-4), augmentation)
+        for name, augmentation in (("some augmentation", SOME), ("more augmentation", MORE))
+    },
+    "idn": {
+        f"{steps} steps": Candidate(
+            "idn",
+            IDN | {"window_steps": steps},
+            pieces(64, 0.1),
+            training("adamw", 0.01, 40, 8, 0.5),
+            SOME,
+        )
+        for steps in (40, 64)
+    },
+    "oadtr": {
+        "some augmentation": Candidate(
+            "oadtr", CONTINUAL, pieces(64, 0.5), training("adamw", 0.01, 40, 16, 0.3), SOME | {"noise": 0.2}
+        ),
+        "more augmentation": Candidate(
+            "oadtr", CONTINUAL, pieces(64, 0.5), training("adamw", 0.01, 40, 16, 0.3), MORE
         ),
     },
     "testra": {
-        "32 steps of work": Candidate(
-            {
-                **{"work_steps": 32, "memory_steps": 64, "anticipation_steps": 0, "dropout": 0.3},
-                **{"hidden_size": 96, "num_heads": 4, "feed_forward_size": 96},
-                **{"memory_queries": 4, "encoder_queries": 4, "encoder_layers": 1, "decoder_layers": 1},
-            },
-            {"window_steps": 32, "partial_windows": True},
-            training("adam", 0.003, 8, 16, 3e-4),
-            0.7,
+        "dropout .3": Candidate(
+            "testra", WORK_OF_32 | {"dropout": 0.3}, pieces(32), training("adam", 0.003, 28, 16, 3e-4), SOME
         ),
-    },
-    "oadtr": {
-        "continual, 64 steps": Candidate(
-            {
-                **{"window_steps": 64, "hidden_size": 64, "encoder_heads": 4, "dropout": 0.2},
-                **{"encoder_layers": 1, "continual": True},
-            },
-            SHORT | {"scored_fraction": 0.5},
-            training("adamw", 0.01, 14, 16, 0.3),
-            0.5,
+        "dropout .2": Candidate(
+            "testra", WORK_OF_32 | {"dropout": 0.2}, pieces(32), training("adam", 0.003, 28, 16, 3e-4), MORE
         ),
     },
     "frame_only": {
-        f"decay {decay}": Candidate({}, LINEAR, training("adamw", 0.01, 12, 8, decay), noise)
-        for decay, noise in ((0.1, 0.5), (1.0, 1.0))
+        "noise": Candidate(
+            "frame_only", {}, pieces(300), training("adamw", 0.01, 12, 8, 0.1), {"noise": 0.5}
+        ),
+        "augmentation": Candidate("frame_only", {}, pieces(300), training("adamw", 0.01, 30, 8, 1.0), SOME),
+    },
+    # What learning in chunks costs: the same but for the passes.
+    "miniroad in windows": {
+        "some augmentation": Candidate(
+            "miniroad", MINIROAD, pieces(128, 0.1), training("adam", 0.004, 24, 8, 1e-3), SOME
+        )
     },
 }
 
@@ -249,11 +258,12 @@ def choose_and_score(detector: str, number: int, seed: int, fold: Fold, out: Pat
         for one in read_runs(out)
         if (one.detector, one.fold) == (detector, number) and one.validation is not None
     }
-    for candidate in CANDIDATES[detector]:
+    offered = CANDIDATES[detector]
+    for candidate in offered if len(offered) > 1 else ():
         if candidate not in by_candidate:
             _, run = train(detector, candidate, number, SEEDS[0], fold, out)
             by_candidate[candidate] = run.validation or 0.0
-    chosen = max(by_candidate, key=by_candidate.__getitem__)
+    chosen = max(offered, key=lambda candidate: by_candidate.get(candidate, 0.0))
     whole = Fold([*fold.train, *fold.validation], [], fold.test)
     saved, _ = train(detector, chosen, number, seed, whole, out)
     features = {video.name: video.features for video in fold.test}
@@ -264,7 +274,7 @@ def choose_and_score(detector: str, number: int, seed: int, fold: Fold, out: Pat
 
 def train(detector: str, name: str, number: int, seed: int, fold: Fold, out: Path) -> tuple[SavedModel, Run]:
     candidate = CANDIDATES[detector][name]
-    checkpoints = out / "checkpoints" / f"{detector}-{number}-{seed}"
+    checkpoints = out / "checkpoints" / f"{detector}-{name}-{number}-{seed}"
     clear_checkpoints(checkpoints)
     settings = TrainingConfig.model_validate(
         {
@@ -281,8 +291,8 @@ def train(detector: str, name: str, number: int, seed: int, fold: Fold, out: Pat
         }
     )
     specification = DetectorSpecification(
-        detector,
-        plugins.configure(DETECTORS, detector, dict(candidate.config)),
+        candidate.plugin,
+        plugins.configure(DETECTORS, candidate.plugin, dict(candidate.config)),
         SamplingConfig.model_validate(candidate.sampling),
         True,
         AugmentationConfig(**candidate.augmentation),
