@@ -54,10 +54,10 @@ class Waiting(threading.Event):
         return self.is_set()
 
 
-def write(path: Path, ticks: list[int]) -> Path:
-    """A grey picture at each of the milliseconds, each a little lighter."""
+def write(path: Path, ticks: list[int], gop: int = 250) -> Path:
+    """A grey picture at each of the milliseconds, each a little lighter; a key frame every `gop` pictures."""
     with av.open(str(path), "w") as container:
-        out = container.add_stream("libx264", options={"bf": "2"})
+        out = container.add_stream("libx264", options={"bf": "2", "g": str(gop)})
         out.width = out.height = 16
         out.pix_fmt = "yuv420p"
         out.codec_context.time_base = out.time_base = Fraction(1, 1000)
@@ -278,6 +278,41 @@ def test_pictures_without_times_are_of_when_they_came(uneven: Path, monkeypatch:
     found = list(source.clips(Waiting(clock, most=1)))
     # 80 pictures, half a second apart; the decoder gives the last few at once.
     assert len(found) == pytest.approx(39.5 * 6.25, abs=5)
+
+
+def test_a_stream_that_is_decoded_too_slowly_is_caught_up_with_by_key_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = 0.04
+    film = write(tmp_path / "long.mp4", [round(1000 * every * number) for number in range(1500)], gop=25)
+    streams(monkeypatch, [film, None])
+    clock = Clock()
+    sent_from = clock.now
+    lags: list[float] = []
+
+    def packets(container: Any, on_packet: Any) -> Iterator[Any]:
+        """A packet is there when it was filmed; reading waits for it."""
+        for packet in container.demux(container.streams.video[0]):
+            if packet.pts is not None:
+                clock.now = max(clock.now, sent_from + float(packet.dts * packet.time_base))
+            on_packet(packet)
+            yield from packet.decode()
+
+    def slow(frame: av.VideoFrame) -> None:
+        clock.now += 1.5 * every  # decoding a frame takes longer than until the next one is sent
+        lags.append(clock.now - sent_from - frame.time)
+
+    monkeypatch.setattr(media, "_frames", packets)
+    behind: list[str] = []
+    source = LiveStream(
+        stream("rtsp://camera/1"), Cutting(6.25, (0.0,), SIZE, clock, slow), lambda *_: None, behind.append
+    )
+    found = list(source.clips(Waiting(clock, most=1)))
+    assert 2.0 < max(lags) < 3.5  # sixty seconds would have been thirty behind
+    assert len(behind) >= 3
+    assert all("frames were passed over" in one for one in behind)
+    assert [one.step for one in found] == list(range(len(found)))
+    assert len(found) == pytest.approx(60 * 6.25, abs=15)
 
 
 def test_what_is_shown_of_an_address_has_no_password() -> None:

@@ -26,6 +26,7 @@ from prolepsis.video.labels import num_steps
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.video.stream import VideoStream
 
     from prolepsis.video.encoders.clips import Clip
 
@@ -39,6 +40,10 @@ _OPEN_TIMEOUT_S = 15.0
 _READ_TIMEOUT_S = 10.0
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+_FAR_BEHIND_S = 2.0
+_CAUGHT_UP_S = 0.5
+# No two clocks go alike: what comes later by less than this share of the time is no backlog.
+_CLOCK_DRIFT = 1e-3
 # Pictures one after another, as many a web camera sends them: a frame's time is when it came.
 _FORMATS_WITHOUT_TIMES = ("mjpeg", "mpjpeg")
 
@@ -267,23 +272,87 @@ def stream(url: str) -> Address:
     return Address(url, None, options)
 
 
+class _Backlog:
+    """How far what is read lies behind what is sent, in seconds.
+
+    What is sent waits where nobody sees it until it is read. But a timestamp tells when it was due: as long
+    after the stream began as what came soonest.
+    """
+
+    def __init__(self) -> None:
+        self._soonest: float | None = None
+        self._moment = 0.0
+
+    def due(self, moment: float, arrived: float) -> float:
+        """When what has the timestamp `moment` was due, on the clock; it has been read when it `arrived`."""
+        lag = arrived - moment
+        drift = _CLOCK_DRIFT * max(0.0, moment - self._moment)
+        self._soonest = lag if self._soonest is None else min(lag, self._soonest + drift)
+        self._moment = moment
+        return moment + self._soonest
+
+
+class _CatchingUp:
+    """Has a decoder pass over all but key frames while it is far behind.
+
+    It goes on with a key frame too, since the frames after another one show nothing without those before.
+    """
+
+    def __init__(self, container: "InputContainer", tell: Callable[[str], None]) -> None:
+        self._context = container.streams.video[0].codec_context
+        self._backlog = _Backlog()
+        self._tell = tell
+        self._passed_over: int | None = None
+        self._furthest = 0.0
+
+    def observe(self, packet: "av.Packet[VideoStream]", now: float) -> None:
+        """Takes a packet that is about to be decoded."""
+        if packet.dts is None:
+            return
+        moment = float(packet.dts * packet.time_base)
+        behind = now - self._backlog.due(moment, now)
+        if self._passed_over is None:
+            if behind > _FAR_BEHIND_S:
+                self._passed_over, self._furthest = 0, 0.0
+                self._context.skip_frame = "NONKEY"
+        elif packet.is_keyframe and behind < _CAUGHT_UP_S:
+            self._context.skip_frame = "DEFAULT"
+            self._tell(
+                f"Decoding fell {self._furthest:.1f} s behind; {self._passed_over} frames were passed over"
+            )
+            self._passed_over = None
+        if self._passed_over is not None:
+            self._furthest = max(self._furthest, behind)
+            self._passed_over += not packet.is_keyframe
+
+
 class LiveStream:
     """A camera or a stream; one that breaks is opened again, after pauses that double.
 
     The first connection must succeed. A stream that says how long it is is a recording: at its end it has
-    ended, and one that breaks is not begun anew.
+    ended, and one that breaks is not begun anew. Where decoding falls behind what is sent, only key frames
+    are decoded until it has caught up.
 
     Args:
         on_problem: told what broke and in how many seconds it is tried again.
+        on_behind: told how far decoding fell behind, and how many frames were passed over, when it has
+            caught up.
     """
 
     live = True
 
-    def __init__(self, address: Address, cutting: Cutting, on_problem: Callable[[str, float], None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        cutting: Cutting,
+        on_problem: Callable[[str, float], None],
+        on_behind: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.name = address.shown
         self._address = address
         self._cutting = cutting
         self._on_problem = on_problem
+        self._on_behind = on_behind
         self._is_recording = False
 
     def clips(self, stop: threading.Event) -> Generator[StepClip]:
@@ -314,16 +383,20 @@ class LiveStream:
     def _connection(self, stop: threading.Event) -> Generator[StepClip]:
         clock = self._cutting.clock
         cutter = self._cutting.cutter(whole_steps=False)
+        backlog = _Backlog()
         arrived = clock()
-
-        def on_packet() -> None:
-            nonlocal arrived
-            arrived = clock()
-
         moment = 0.0
         with _open(self._address) as container:
             self._is_recording = bool(container.duration)
             has_times = container.format.name not in _FORMATS_WITHOUT_TIMES
+            catching_up = _CatchingUp(container, self._on_behind)
+
+            def on_packet(packet: "av.Packet[VideoStream]") -> None:
+                nonlocal arrived
+                arrived = clock()
+                if has_times:
+                    catching_up.observe(packet, arrived)
+
             started: float | None = None
             for stamp, frame in media.decode(container, self._address.shown, on_packet):
                 started = arrived if started is None else started
@@ -334,7 +407,7 @@ class LiveStream:
                 if stop.is_set():
                     return
                 self._cutting.show(frame)
-                yield from cutter.add(moment, frame, arrived)
+                yield from cutter.add(moment, frame, backlog.due(moment, arrived))
             if self._is_recording:
                 yield from cutter.finish(moment, clock())
                 raise _EndedError

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3] RGB
+OnPacket = Callable[["av.Packet[VideoStream]"], None]
 
 SUFFIXES = (
     ".3gp",
@@ -382,13 +383,13 @@ def _what_it_is(path: Path) -> str:
 
 
 def decode(
-    container: "InputContainer", where: object, on_packet: Callable[[], None] | None = None
+    container: "InputContainer", where: object, on_packet: "OnPacket | None" = None
 ) -> "Iterator[tuple[float, av.VideoFrame]]":
     """Frames in the order they are shown, each with its time in seconds after the first one.
 
     Args:
         where: what an error names: a path, or the address of a stream.
-        on_packet: called when a packet has come, before it is decoded.
+        on_packet: given each packet that has come, before it is decoded.
 
     Raises:
         UnreadableVideoError: it cannot be decoded further, or its timestamps leap.
@@ -419,10 +420,10 @@ def decode(
         ) from error
 
 
-def _frames(container: "InputContainer", on_packet: Callable[[], None] | None) -> "Iterator[av.VideoFrame]":
+def _frames(container: "InputContainer", on_packet: "OnPacket | None") -> "Iterator[av.VideoFrame]":
     for packet in container.demux(container.streams.video[0]):
         if on_packet is not None:
-            on_packet()
+            on_packet(packet)
         yield from packet.decode()
 
 

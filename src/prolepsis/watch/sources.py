@@ -57,7 +57,7 @@ def open_source(text: str, model: WatchModel, opening: Opening) -> Source | Feat
         _check_rate(opening.rate, model, text, is_features=is_features and not is_live)
     if is_live:
         address = camera(int(text)) if text.isdecimal() else stream(text)
-        return LiveStream(address, _cutting(model, opening), _retried(opening.on_problem))
+        return LiveStream(address, _cutting(model, opening), _retried(opening.on_problem), opening.on_problem)
     if is_features:
         return FeaturesFolder(
             path,
