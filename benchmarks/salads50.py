@@ -6,8 +6,9 @@ SCORES.npz has for each video `<video>/feat` [T, 28], `<video>/mid` [T] (18 clas
 fold that tests it. The settings of a detector are chosen of those that `CANDIDATES` lists, for each fold
 alone: each candidate is trained by the library's own loop on the training videos without those of
 `VALIDATION_PEOPLE` persons drawn by fold, and the one with the best mAP on these is trained anew with each
-seed on all training videos, as the floors are; where there is one only, nothing is held out. No epoch is chosen: the learning rate falls to zero, and the
-last one's weights are kept. The test videos are only scored, and only by what was trained last.
+seed on all training videos, as the floors are. Where there is one only, nothing is held out. No epoch is
+chosen: the learning rate falls to zero, and the last one's weights are kept. The test videos are only scored,
+and only by what was trained last.
 
 The floors are logistic regressions of a frame, and of a frame and causal means over the last 5, 15 and 45
 steps; their regularisation is chosen on the same validation videos (seed 0), and they are then fitted to the
@@ -129,7 +130,7 @@ WORK_OF_32 = {
     **{"memory_queries": 4, "encoder_queries": 4, "encoder_layers": 1, "decoder_layers": 1},
 }
 
-# The best of a few tried by hand, by their mAP on what folds 1, 3 and 5 hold out; docs/results.md tells which.
+# The best of some tried by hand, by mAP on what folds 1, 3 and 5 hold out; docs/results.md tells which.
 CANDIDATES: dict[str, dict[str, Candidate]] = {
     "rnn": {
         "some augmentation": Candidate("rnn", GRU, pieces(128), training("adam", 0.005, 22, 16, 1e-3), SOME),

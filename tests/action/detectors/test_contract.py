@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from prolepsis import plugins
-from prolepsis.action.detectors.base import Detector
+from prolepsis.action.detectors.base import Detector, WindowBatch
 from prolepsis.action.standardisation import FeatureMoments, StandardisedDetector
 
 INPUT_SIZE, NUM_CLASSES = 6, 5
@@ -232,3 +232,27 @@ def test_half_precision_on_the_way_gives_nearly_the_same_scores(case: str) -> No
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = detector(features, whole(2, 6)).scores
     torch.testing.assert_close(rough.float(), exact, atol=0.15, rtol=0.05)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_half_precision_learns_nearly_the_same(case: str) -> None:
+    detector = make(case)
+    steps = detector.context + 4
+    labels = torch.randint(NUM_CLASSES, (3, steps + detector.horizon))
+    batch = WindowBatch(
+        torch.randn(3, steps, INPUT_SIZE),
+        whole(3, steps),
+        torch.nn.functional.one_hot(labels, NUM_CLASSES).float(),
+        whole(3, steps + detector.horizon),
+        (torch.arange(steps) >= detector.context).expand(3, -1),
+    )
+    losses, gradients = [], []
+    for enabled in (False, True):
+        detector.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss, _ = detector.loss(batch)
+        loss.backward()
+        losses.append(loss.detach())
+        gradients.append(torch.cat([p.grad.flatten() for p in detector.parameters() if p.grad is not None]))
+    torch.testing.assert_close(losses[1], losses[0], atol=0.02, rtol=0.01)
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
