@@ -8,7 +8,8 @@ TEXT is a text file, or a Parquet file with a column `text`; each paragraph is a
 `word_level` cuts it into words, every one of which has an id, and both read these.
 
 Both count every word of the file, once per epoch, and the CPU time of all threads of the process during
-training alone: gensim's vocabulary is built and this project's kernel compiled before. gensim reads the text
+training alone: gensim's vocabulary is built and this project's kernel compiled before. Scores beyond ±6 give
+no step in both (`saturation: gensim`, which is not this project's default). gensim reads the text
 as it trains (`corpus_file`, its fastest way); here ids are read from token shards, which tokenization has
 written. With more than one thread, this project also trains with one, in the same turns, and the ratio of
 wall times is told: what other processes leave of a CPU shows in the CPU seconds per second beside it.
@@ -77,6 +78,9 @@ class Task:
             negatives=NEGATIVES,
             min_count=MIN_COUNT,
             subsample=SUBSAMPLE,
+            # gensim passes over scores beyond ±6, where word2vec.c takes a full step.
+            saturation="gensim",
+            epochs=self.epochs,
             seed=self.seed,
             checkpoint_directory=Path("unused"),
         )
@@ -183,6 +187,7 @@ def trainer_of_prolepsis(task: Task) -> Trainer:
     from prolepsis.text.token_shards import TokenShards
     from prolepsis.text.word2vec.blocks import Blocks, Rates, initial_tables
     from prolepsis.text.word2vec.cpu_engine import CpuEngine
+    from prolepsis.text.word2vec.training import training_tasks
     from prolepsis.text.word2vec.vocabulary import Vocabulary
 
     config = task.config
@@ -195,14 +200,8 @@ def trainer_of_prolepsis(task: Task) -> Trainer:
     engine.run(blocks[0], Rates(), 0)  # compiles
 
     def work() -> Iterator[tuple[Any, Any, int]]:
-        total = task.epochs * split.num_tokens + 1
-        first, floor = config.first_rate, config.first_rate * config.lowest_rate
-        position = 0
         for epoch in range(task.epochs):
-            for block in blocks.shuffled(task.seed + epoch):
-                rate = max(first * (1.0 - position / total), floor)
-                yield block, Rates(rate, first / total, floor), epoch * len(blocks) + block.number
-                position += len(block.tokens)
+            yield from training_tasks(blocks, config, split.num_tokens, epoch)
 
     def train() -> None:
         waiting, lock = work(), Lock()

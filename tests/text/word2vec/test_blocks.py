@@ -30,18 +30,35 @@ def split_of(shards: Sequence[Sequence[int]], folder: Path) -> Any:
 
 
 @given(LENGTHS, st.integers(1, 30))
-def test_blocks_hold_every_document_once_and_whole(shards: list[list[int]], block_tokens: int) -> None:
+def test_blocks_hold_every_token_once_and_cut_only_documents_longer_than_a_block(
+    shards: list[list[int]], block_tokens: int
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         split = split_of(shards, Path(folder))
         blocks = Blocks(split, block_tokens)
         taken = [blocks[i] for i in range(len(blocks))]
-    tokens = np.concatenate([block.tokens for block in taken])
-    assert tokens.tolist() == list(range(split.num_tokens))
-    lengths = [length for block in taken for length in np.diff(block.offsets).tolist()]
-    assert lengths == [length for part in shards for length in part]
-    for block in taken:
-        assert block.offsets[0] == 0 and block.offsets[-1] == len(block.tokens)
-        assert len(block.tokens) <= block_tokens or len(block.offsets) == 2
+    pieces = [
+        block.tokens[start:stop].tolist()
+        for block in taken
+        for start, stop in zip(block.offsets[:-1], block.offsets[1:], strict=True)
+        if stop > start
+    ]
+    assert [token for piece in pieces for token in piece] == list(range(split.num_tokens))
+    assert all(0 < len(block.tokens) <= block_tokens for block in taken)
+    begins = {piece[0] for piece in pieces}
+    position = 0
+    for length in (length for part in shards for length in part if length):
+        cuts = begins & set(range(position + 1, position + length))
+        assert position in begins
+        assert (length > block_tokens) == bool(cuts)
+        position += length
+
+
+def test_a_long_document_is_blocks_of_full_size_and_what_is_left_goes_with_its_neighbours() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        blocks = Blocks(split_of([[3, 25, 4]], Path(folder)), 10)
+        offsets = [blocks[i].offsets.tolist() for i in range(len(blocks))]
+    assert offsets == [[0, 3], [0, 10], [0, 10], [0, 5, 9]]
 
 
 def test_a_shuffle_is_a_permutation_that_depends_on_its_seed(shards: TokenShards) -> None:

@@ -3,7 +3,9 @@ import math
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from prolepsis.text.token_shards import (
 from prolepsis.text.tokenizers import Tokenizer
 from prolepsis.text.tokenizers.word_level import WordLevelTrainer
 from prolepsis.text.word2vec import gpu_engine, training
-from prolepsis.text.word2vec.blocks import Block, Rates, Tally
+from prolepsis.text.word2vec.blocks import BLOCK_TOKENS, Block, Rates, Tally
 from prolepsis.text.word2vec.config import Word2VecConfig
 from prolepsis.text.word2vec.cpu_engine import CpuEngine
 from prolepsis.text.word2vec.gpu_engine import GpuEngine
@@ -115,6 +117,74 @@ def test_two_threads_train_on_the_same_pairs_to_about_the_same_loss(
     one, two = (train(tokenizer, shards, tmp_path, threads=threads, epochs=6) for threads in (1, 2))
     assert [row["pairs"] for row in one.curves] == [row["pairs"] for row in two.curves]
     assert two.curves[-1]["validation_loss"] == pytest.approx(one.curves[-1]["validation_loss"], rel=0.05)
+
+
+def one_document(directory: Path, num_tokens: int) -> TokenShards:
+    """The training split as a single document of words at random, and a short one to validate on."""
+    random = np.random.default_rng(6)
+    parts = []
+    for split, length in (("train", num_tokens), ("val", 300)):
+        tokens = [random.integers(50, size=length).astype(np.int32)]
+        batch = TokenizedDocuments(split, [split], [None], tokens, [np.zeros(1, np.int32)])
+        parts.append(TokenizedPart(split, partial(list, [batch])))
+    write_token_shards(directory, TokenStream(parts, 50, "numbers", {}))
+    return TokenShards.open(directory)
+
+
+class Numbers:
+    """What training asks of a tokenizer."""
+
+    hash = "numbers"
+
+    def words(self) -> list[str]:
+        return [f"word{number}" for number in range(50)]
+
+
+def test_the_rate_falls_within_a_long_document_whose_blocks_are_shared_among_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = one_document(tmp_path / "tokens", 6 * BLOCK_TOKENS)
+    rates: list[float] = []
+    threads = set()
+    both_work = threading.Barrier(2, timeout=60)
+    plain = CpuEngine.run
+
+    def noted(self: CpuEngine, block: Block, given: Rates, seed: int) -> Tally:
+        if given.first:
+            rates.append(given.first)
+            threads.add(threading.get_ident())
+            both_work.wait()
+        return plain(self, block, given, seed)
+
+    monkeypatch.setattr(CpuEngine, "run", noted)
+    train_word_vectors(Numbers(), shards, config(tmp_path, epochs=1, threads=2))
+    assert len(rates) == 6
+    assert len(threads) == 2
+    assert max(rates) == 0.025
+    assert min(rates) == pytest.approx(0.025 / 6, rel=0.01)
+
+
+def test_a_long_document_gives_the_same_bits_every_time_and_when_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = one_document(tmp_path / "tokens", 3 * BLOCK_TOKENS)
+    whole = train_word_vectors(Numbers(), shards, config(tmp_path / "whole", epochs=2))
+    plain, blocks_run = CpuEngine.run, 0
+
+    def stopping(self: CpuEngine, block: Block, given: Rates, seed: int) -> Tally:
+        nonlocal blocks_run
+        blocks_run += 1
+        if blocks_run == 6:  # three blocks and the validation lie behind; the second epoch has begun
+            raise KeyboardInterrupt
+        return plain(self, block, given, seed)
+
+    monkeypatch.setattr(CpuEngine, "run", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train_word_vectors(Numbers(), shards, config(tmp_path / "stopped", epochs=2))
+    monkeypatch.undo()
+    continued = train_word_vectors(Numbers(), shards, config(tmp_path / "stopped", epochs=2))
+    np.testing.assert_array_equal(continued.vectors.vectors, whole.vectors.vectors)
+    assert continued.curves == whole.curves
 
 
 @each_form

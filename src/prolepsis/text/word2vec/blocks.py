@@ -12,17 +12,18 @@ if TYPE_CHECKING:
     from prolepsis.text.token_shards import TokenShard, TokenSplit
 
 CACHE_LINE = 64  # bytes
-_BLOCK_TOKENS = 1 << 13
+BLOCK_TOKENS = 1 << 13
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some whole documents of one shard.
+    """Some documents of one shard, whole but for those that are longer than a block.
 
     Attributes:
         number: from 0 within the split.
         tokens: ids `[N]`.
-        offsets: where each document begins in `tokens`, and the last ends, int64 `[documents + 1]`.
+        offsets: where each document, or what the block has of it, begins in `tokens`, and the last ends,
+            int64 `[documents + 1]`.
     """
 
     number: int
@@ -73,27 +74,35 @@ class Engine(Protocol):
 
 
 class Blocks:
-    """All documents of a split in blocks of about `block_tokens`; a longer document is a block by itself.
+    """All documents of a split in blocks of `block_tokens` at most.
+
+    A document that fits into a block is never divided. A longer one is cut after every `block_tokens`, or the
+    learning rate would stay the same in all of it, and a corpus of one file would be the work of one thread.
+    The cut bounds a window, as the end of a document does. It falls between any two tokens: windows run over
+    the ends of sentences anyway, and to know those, training would have to read Parquet.
 
     A block can be taken in any order: a corpus often comes sorted, by language or source, and training in
     that order forgets the first while it learns the last. Each is read from its file when it is taken, so
     that memory holds no more of the corpus than is being worked on.
     """
 
-    def __init__(self, split: "TokenSplit", block_tokens: int = _BLOCK_TOKENS) -> None:
+    def __init__(self, split: "TokenSplit", block_tokens: int = BLOCK_TOKENS) -> None:
         self._split = split
-        bounds = [_document_bounds(shard.offsets, block_tokens) for shard in split.shards]
+        bounds = [_block_bounds(shard.offsets, block_tokens) for shard in split.shards]
         self._shards = np.repeat(np.arange(len(bounds)), [len(part) - 1 for part in bounds])
-        self._first = np.concatenate([part[:-1] for part in bounds])
-        self._last = np.concatenate([part[1:] for part in bounds])
+        self._start = np.concatenate([part[:-1] for part in bounds])
+        self._stop = np.concatenate([part[1:] for part in bounds])
 
     def __len__(self) -> int:
         return len(self._shards)
 
     def __getitem__(self, number: int) -> Block:
         shard = self._split.shards[self._shards[number]]
-        offsets = shard.offsets[self._first[number] : self._last[number] + 1]
-        return Block(number, _read(shard, int(offsets[0]), int(offsets[-1])), offsets - offsets[0])
+        start, stop = int(self._start[number]), int(self._stop[number])
+        first = np.searchsorted(shard.offsets, start, side="right")
+        last = np.searchsorted(shard.offsets, stop, side="left")
+        offsets = np.concatenate([[start], shard.offsets[first:last], [stop]]) - start
+        return Block(number, _read(shard, start, stop), offsets)
 
     def shuffled(self, seed: int) -> Iterator[Block]:
         """Every block once, in an order that depends on the seed."""
@@ -106,13 +115,13 @@ def _read(shard: "TokenShard", start: int, stop: int) -> NDArray[Any]:
     return np.fromfile(shard.tokens_path, shard.dtype, stop - start, offset=start * shard.dtype.itemsize)
 
 
-def _document_bounds(offsets: NDArray[np.int64], block_tokens: int) -> NDArray[np.int64]:
-    """Where each block's documents begin, and the last one's end, in the documents of a shard."""
+def _block_bounds(offsets: NDArray[np.int64], block_tokens: int) -> NDArray[np.int64]:
+    """Where each block begins in the tokens of a shard, and the last one ends, int64 `[blocks + 1]`."""
     bounds = [0]
-    num_documents = len(offsets) - 1
-    while bounds[-1] < num_documents:
-        end = int(np.searchsorted(offsets, offsets[bounds[-1]] + block_tokens, side="right")) - 1
-        bounds.append(max(bounds[-1] + 1, end))
+    while bounds[-1] < offsets[-1]:
+        furthest = bounds[-1] + block_tokens
+        end = int(offsets[np.searchsorted(offsets, furthest, side="right") - 1])
+        bounds.append(end if end > bounds[-1] else furthest)
     return np.array(bounds, dtype=np.int64)
 
 

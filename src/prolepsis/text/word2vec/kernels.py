@@ -7,7 +7,7 @@ window see the output vectors from before it; input vectors are updated pair by 
 as word2vec.c does instead. CBOW makes one prediction for a window, so there is nothing to share.
 
 Where this differs from word2vec.c: within ±6 the logistic function is exact, not looked up in a table;
-documents bound a window, and are not cut at 1,000 words.
+documents bound a window, and are cut at 8,192 tokens (`blocks.py`), not at 1,000 words.
 
 Nothing here allocates or raises: what is compiled needs the C library and nothing of numba or Python.
 """

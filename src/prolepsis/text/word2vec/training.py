@@ -16,7 +16,7 @@ import numpy as np
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
-from prolepsis.text.word2vec.blocks import Blocks, Engine, Rates, Tally, initial_tables
+from prolepsis.text.word2vec.blocks import Block, Blocks, Engine, Rates, Tally, initial_tables
 from prolepsis.text.word2vec.checkpoint import EpochStore, Tables
 from prolepsis.text.word2vec.config import Word2VecConfig
 from prolepsis.text.word2vec.vectors import WordVectors, unique_names
@@ -168,29 +168,27 @@ class _Run:
 
     def _work(self, executor: Executor | None, purpose: int, epoch: int) -> Iterator[tuple[int, Tally]]:
         """Runs the engine on every block of a split; gives the tokens and the tally of each."""
-        seed = self.config.seed
-        position = epoch * self.num_tokens
         waiting: deque[tuple[int, Future[Tally]]] = deque()
-        for block in self.blocks[purpose].shuffled(_seed(seed, purpose, epoch)):
-            rates = self._rates(position) if purpose == _TRAINING else Rates()
-            task = (block, rates, _seed(seed, purpose, epoch, block.number))
-            position += len(block.tokens)
+        for task in self._tasks(purpose, epoch):
+            num_tokens = len(task[0].tokens)
             if executor is None:
-                yield len(block.tokens), self.engine.run(*task)
+                yield num_tokens, self.engine.run(*task)
                 continue
-            waiting.append((len(block.tokens), executor.submit(self.engine.run, *task)))
+            waiting.append((num_tokens, executor.submit(self.engine.run, *task)))
             if len(waiting) > _BLOCKS_AHEAD * self.config.threads:
                 num_tokens, future = waiting.popleft()
                 yield num_tokens, future.result()
         for num_tokens, future in waiting:
             yield num_tokens, future.result()
 
+    def _tasks(self, purpose: int, epoch: int) -> Iterator[tuple[Block, Rates, int]]:
+        if purpose == _TRAINING:
+            return training_tasks(self.blocks[purpose], self.config, self.num_tokens, epoch)
+        tasks = _blocks_and_seeds(self.blocks[purpose], self.config.seed, purpose, epoch)
+        return ((block, Rates(), seed) for block, seed in tasks)
+
     def _rates(self, position: int) -> Rates:
-        """The learning rate from a token on, counted over all epochs (word2vec.c)."""
-        rate = self.config.first_rate
-        total = self.config.epochs * self.num_tokens + 1
-        floor = rate * self.config.lowest_rate
-        return Rates(max(rate * (1.0 - position / total), floor), rate / total, floor)
+        return _rates_from(position, self.config, self.num_tokens)
 
     def _require_a_number(self, split: str, loss: float) -> None:
         if not math.isfinite(loss):
@@ -199,6 +197,34 @@ class _Run:
                 where=f"epoch {self.epoch + 1}",
                 remedy="lower learning_rate",
             )
+
+
+def training_tasks(
+    blocks: Blocks, config: Word2VecConfig, num_tokens: int, epoch: int
+) -> Iterator[tuple[Block, Rates, int]]:
+    """What `Engine.run` is given for each block of a pass over the training split, in their order.
+
+    Args:
+        num_tokens: of the whole split.
+        epoch: from 0; each has an order and random numbers of its own.
+    """
+    position = epoch * num_tokens
+    for block, seed in _blocks_and_seeds(blocks, config.seed, _TRAINING, epoch):
+        yield block, _rates_from(position, config, num_tokens), seed
+        position += len(block.tokens)
+
+
+def _blocks_and_seeds(blocks: Blocks, seed: int, purpose: int, epoch: int) -> Iterator[tuple[Block, int]]:
+    for block in blocks.shuffled(_seed(seed, purpose, epoch)):
+        yield block, _seed(seed, purpose, epoch, block.number)
+
+
+def _rates_from(position: int, config: Word2VecConfig, num_tokens: int) -> Rates:
+    """The learning rate from a token on, counted over all epochs (word2vec.c)."""
+    rate = config.first_rate
+    total = config.epochs * num_tokens + 1
+    floor = rate * config.lowest_rate
+    return Rates(max(rate * (1.0 - position / total), floor), rate / total, floor)
 
 
 def _engine(vocabulary: Vocabulary, config: Word2VecConfig, tables: Tables, device: str) -> Engine:
