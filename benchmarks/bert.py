@@ -33,6 +33,7 @@ import polars as pl
 import torch
 import transformers
 
+from prolepsis.text.bert.attention import without_flex_attention
 from prolepsis.text.bert.config import BertConfig
 from prolepsis.text.bert.evaluation import predict_hidden_tokens
 from prolepsis.text.bert.hugging_face import PretrainedBert, load_hugging_face
@@ -275,7 +276,7 @@ def compare_speed(setting: Setting, arguments: argparse.Namespace) -> None:
 def work_per_token(setting: Setting, batch: Any) -> float:
     """Floating-point operations of forward and backward per real token, products alone."""
     model = load_hugging_face(setting.folder).train()
-    with torch.no_grad():
+    with torch.no_grad(), without_flex_attention():
         forward = count_products(lambda: objective_of(setting).measure(model, batch))
     return 3 * forward / float(batch.num_real_tokens)
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch.nn.attention.flex_attention import BlockMask
 
 from prolepsis.errors import ProlepsisError
+from prolepsis.text.bert import attention
 from prolepsis.text.bert.config import BertConfig, LengthWarmup
 from prolepsis.text.bert.objectives import electra
 from prolepsis.text.bert.objectives.albert_sop import AlbertSentenceOrder
@@ -461,6 +463,42 @@ def test_the_work_of_a_step_is_that_of_its_products(
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+def test_a_step_with_flex_attention_has_its_products_counted(
+    tmp_path: Path,
+    shards: TokenShards,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    compiled: bool,
+) -> None:
+    config = small_config.model_copy(update={"attention_probs_dropout_prob": 0.0})
+    task = task_of(objective, shards, config, tmp_path)
+    part: Any = next(task.batches(0, 0))
+    expected_work = task.work(part.batch, CPU)
+    task.model.eval()
+    expected = objective.measure(task.model, part.batch).over(part.num_targets).loss
+    task.model.train()
+    monkeypatch.setattr(attention, "_runs_flex_attention_fast", lambda device: True)
+    if compiled:
+        compile_for_test(monkeypatch, task)
+    assert isinstance(task.model.encoder.mask(part.batch.example_numbers), BlockMask)
+    assert task.work(part.batch, CPU) == expected_work
+    task.model.eval()
+    with torch.no_grad():  # on a CPU FlexAttention has no backward
+        loss, _ = task.loss(part, CPU)
+    torch.testing.assert_close(loss, expected)
+
+
+def compile_for_test(monkeypatch: pytest.MonkeyPatch, task: PretrainingTask) -> None:
+    """Makes the graphs as always; a backend that compiles them would need a compiler for C++."""
+    compiling = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, **options: compiling(self, backend="eager", **options)
+    )
+    task.compile()
+
+
 def test_compiling_changes_neither_names_nor_results(
     tmp_path: Path,
     shards: TokenShards,
@@ -468,16 +506,11 @@ def test_compiling_changes_neither_names_nor_results(
     small_config: BertConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The graph is made as always; a backend that compiles it would need a compiler for C++.
-    compiling = torch.nn.Module.compile
-    monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda self, **options: compiling(self, backend="eager", **options)
-    )
     task = task_of(objective, shards, small_config, tmp_path)
     task.model.eval()
     names, part = list(task.model.state_dict()), next(task.batches(0, 0))
     expected, _ = task.loss(part, CPU)
-    task.compile()
+    compile_for_test(monkeypatch, task)
     assert list(task.model.state_dict()) == names
     assert task.model.encoder._compiled_call_impl is not None
     torch.testing.assert_close(task.loss(part, CPU)[0], expected)

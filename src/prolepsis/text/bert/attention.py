@@ -6,6 +6,9 @@ which it cannot do, and on a CPU it is torch's scaled dot-product attention. On 
 cases, with dropout and backward in bfloat16, and there the products are taken one by one.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
@@ -17,6 +20,8 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from prolepsis.training.attention import additive, attention_in_steps
 
 AttentionMask = Tensor | BlockMask
+
+_without_flex_attention = ContextVar("_without_flex_attention", default=False)
 
 
 def block_attention_mask(
@@ -42,9 +47,27 @@ def example_mask(example_numbers: Tensor, dropout_probability: float) -> Attenti
 
     Without FlexAttention: 0 where a token may look and minus infinity elsewhere, to be added to the scores.
     """
-    if example_numbers.device.type == "cuda" and not dropout_probability:
+    takes_flex_attention = _runs_flex_attention_fast(example_numbers.device) and not dropout_probability
+    if takes_flex_attention and not _without_flex_attention.get():
         return flex_mask(example_numbers)
     return additive(block_attention_mask(example_numbers))
+
+
+def _runs_flex_attention_fast(device: torch.device) -> bool:
+    return device.type == "cuda"
+
+
+@contextmanager
+def without_flex_attention() -> Iterator[None]:
+    """Within it `example_mask` gives what is added to the scores, wherever the numbers lie.
+
+    torch's counter of products does not know FlexAttention's operator.
+    """
+    token = _without_flex_attention.set(True)
+    try:
+        yield
+    finally:
+        _without_flex_attention.reset(token)
 
 
 def flex_mask(example_numbers: Tensor) -> BlockMask:
@@ -126,7 +149,14 @@ def _like(query: Tensor, mask: Tensor | None) -> Tensor | None:
     return mask if mask is None or mask.dtype == torch.bool else mask.to(query.dtype)
 
 
-@cache
 def _flex_attention(device: str) -> Any:
-    # Uncompiled it writes out all scores: right, and only good for a test.
-    return torch.compile(flex_attention) if device == "cuda" else flex_attention
+    # Uncompiled it writes out all scores: right, and only good for a test. What is being compiled takes it
+    # into its own graph.
+    if device != "cuda" or torch.compiler.is_compiling():
+        return flex_attention
+    return _compiled_flex_attention()
+
+
+@cache
+def _compiled_flex_attention() -> Any:
+    return torch.compile(flex_attention)

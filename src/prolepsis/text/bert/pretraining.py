@@ -16,6 +16,7 @@ from torch import Tensor
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import fingerprint
+from prolepsis.text.bert.attention import without_flex_attention
 from prolepsis.text.bert.config import BertConfig, LengthWarmup
 from prolepsis.text.bert.decoder import Decoder
 from prolepsis.text.bert.evaluation import predict_hidden_tokens
@@ -302,9 +303,12 @@ class PretrainingTask:
         return self.work(batch, device) / max(1, int(batch.num_real_tokens))
 
     def work(self, batch: Any, device: torch.device) -> float:
-        """Floating-point operations of a training step on a batch: the products, forward and backward."""
+        """Floating-point operations of a training step on a batch: the products, forward and backward.
+
+        Attention counts as between all tokens of a row, also where FlexAttention skips other examples.
+        """
         devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.no_grad():
+        with torch.random.fork_rng(devices), torch.no_grad(), without_flex_attention():
             forward = count_products(lambda: self._objective.measure(self.model, batch))
         return _PRODUCTS_PER_FORWARD_PRODUCT * forward
 
