@@ -4,11 +4,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from support import ROOT, Project, copy_project
+
+if TYPE_CHECKING:
+    import torch
 
 SHARED_DATA = ROOT.parent / "shared" / "data"
 
@@ -52,6 +56,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def gpu() -> "torch.device":
+    """A GPU; a test that needs one is skipped without it."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("PyTorch finds no GPU that it calls cuda")
+    return torch.device("cuda")
 
 
 @pytest.fixture(scope="session")

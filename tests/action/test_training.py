@@ -99,6 +99,31 @@ def test_a_detector_with_memory_learns_what_no_single_frame_shows(
     assert result.best_metrics["mean_average_precision"] > 0.9
 
 
+@pytest.mark.parametrize("plugin", SMALL)
+def test_a_detector_learns_on_a_gpu_and_is_saved_for_any_device(
+    plugin: str, gpu: torch.device, videos: tuple[list[LabelledVideo], list[LabelledVideo]], tmp_path: Path
+) -> None:
+    train, validation = videos
+    config = training_config(tmp_path, device=str(gpu), precision="fp32")
+    saved, result = training.train_detector(
+        specification(plugin, SMALL[plugin]), train, validation, CLASSES, config
+    )
+    assert result.best_metrics["mean_average_precision"] > 0.9
+    saved.save(tmp_path / "model")
+    task = DetectionTask(
+        load_detector(SavedModel.load(tmp_path / "model")),
+        train,
+        validation,
+        sampling=SamplingConfig(partial_windows=True),
+        training=training_config(tmp_path),
+    )
+    on_the_cpu = task.validate(torch.device("cpu"))
+    # Sums come in another order there, and products may be TF32's.
+    assert on_the_cpu["mean_average_precision"] == pytest.approx(
+        result.best_metrics["mean_average_precision"], abs=0.05
+    )
+
+
 def test_the_saved_model_gives_back_the_best_epochs_scores(
     videos: tuple[list[LabelledVideo], list[LabelledVideo]], tmp_path: Path
 ) -> None:

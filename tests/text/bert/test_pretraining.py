@@ -414,6 +414,30 @@ def test_a_run_that_does_not_learn_from_context_says_so_after_a_tenth_of_its_ste
         assert passed < 200
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1], ids=["flex attention", "dropout"])
+def test_a_gpu_pretrains_and_counts_what_it_does(
+    gpu: torch.device,
+    tmp_path: Path,
+    shards: TokenShards,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+    dropout: float,
+) -> None:
+    # FlexAttention's kernels want heads of 16 numbers at least.
+    config = small_config.model_copy(
+        update={"hidden_size": 32, "initializer_range": 0.1, "attention_probs_dropout_prob": dropout}
+    )
+    result = pretrain(
+        tokenizer, shards, objective, config, training(tmp_path, device=str(gpu)), steps_per_epoch=20
+    )
+    losses = [row["validation_loss"] for row in result.curves]
+    assert len(losses) == 2
+    assert losses[1] < losses[0]
+    assert 0 < (result.metrics["model_flop_utilisation"] or 0) < 1
+    assert 0 < (result.metrics["real_tokens_per_second"] or 0)
+
+
 @pytest.mark.parametrize("plugin", [MassObjective, BartObjective, T5Objective])
 def test_a_decoder_that_reads_the_text_claims_nothing_of_the_unigram_entropy(
     plugin: Any,

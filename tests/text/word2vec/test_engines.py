@@ -21,6 +21,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 MASK = (1 << 64) - 1
 
 
+# The arithmetic of the GPU engine is PyTorch's, so it runs on a CPU as well.
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+on_each_device = pytest.mark.parametrize("device", DEVICES)
+
+
 def config(**changes: Any) -> Word2VecConfig:
     values = {"dimension": 10, "window": 3, "negatives": 4, "subsample": 0.05, "device": "cpu"}
     return Word2VecConfig(**{**values, **changes}, checkpoint_directory=Path("unused"))
@@ -191,11 +196,12 @@ def test_scores_beyond_the_bound_step_as_told(form: dict[str, str], saturation: 
     assert_is_the_reference(config(**form, saturation=saturation), scale=15.0, tolerance=1e-6)
 
 
+@on_each_device
 @pytest.mark.parametrize(
     ("changes", "moves"), [({}, True), ({"saturation": "gensim"}, False), (HIERARCHICAL, False)]
 )
 def test_a_score_on_the_wrong_side_of_the_bound_moves_only_as_in_word2vec_c(
-    changes: dict[str, str], moves: bool
+    changes: dict[str, str], moves: bool, device: str
 ) -> None:
     ids = np.arange(2)
     vocabulary = Vocabulary(ids, np.array([10, 9]), [None] * 2, ids.astype(np.int32))
@@ -203,7 +209,7 @@ def test_a_score_on_the_wrong_side_of_the_bound_moves_only_as_in_word2vec_c(
     # Each input vector scores -7 with all that it is to predict, and 7 where the sign is to be negative.
     inputs = np.array([[-7.0], [7.0]]) if changes == HIERARCHICAL else np.full((2, 1), -7.0)
     settings = config(dimension=1, window=1, negatives=1, subsample=0.0, **changes)
-    for engine in engines(vocabulary, settings, (inputs, np.ones((2, 1)))):
+    for engine in engines(vocabulary, settings, (inputs, np.ones((2, 1))), device):
         tally = engine.run(block, Rates(0.1, 0.0, 0.0), seed=0)
         assert tally.mean is not None and tally.mean > 7.0
         moved = any(
@@ -212,9 +218,10 @@ def test_a_score_on_the_wrong_side_of_the_bound_moves_only_as_in_word2vec_c(
         assert moved == moves
 
 
-def test_a_rate_of_zero_measures_and_changes_nothing() -> None:
+@on_each_device
+def test_a_rate_of_zero_measures_and_changes_nothing(device: str) -> None:
     vocabulary, block = themed_corpus(12, seed=0)
-    for engine in engines(vocabulary, config(), initial_tables(len(vocabulary.ids), 10, 0)):
+    for engine in engines(vocabulary, config(), initial_tables(len(vocabulary.ids), 10, 0), device):
         before = copies(engine.tables())
         first, second = engine.run(block, Rates(), seed=1), engine.run(block, Rates(), seed=1)
         assert first == second and first.pairs > 0
@@ -267,34 +274,37 @@ def test_the_gpu_engines_gradient_is_the_derivative_of_its_loss_in_float64() -> 
 
 
 def engines(
-    vocabulary: Vocabulary, settings: Word2VecConfig, tables: Any, windows_per_batch: int = 512
+    vocabulary: Vocabulary, settings: Word2VecConfig, tables: Any, device: str, windows_per_batch: int = 512
 ) -> list[Any]:
+    """The CPU engine, and the GPU engine on that device."""
     return [
         CpuEngine(vocabulary, settings, copies(tables)),
-        GpuEngine(vocabulary, settings, tables, torch.device("cpu"), windows_per_batch),
+        GpuEngine(vocabulary, settings, tables, torch.device(device), windows_per_batch),
     ]
 
 
+@on_each_device
 @each_form
-def test_both_engines_measure_the_same_loss_of_the_same_tables(form: dict[str, str]) -> None:
+def test_both_engines_measure_the_same_loss_of_the_same_tables(form: dict[str, str], device: str) -> None:
     vocabulary, block = themed_corpus(150, seed=1)
     losses = []
-    for engine in engines(vocabulary, config(**form), float64_tables(vocabulary, 10)):
+    for engine in engines(vocabulary, config(**form), float64_tables(vocabulary, 10), device):
         tallies = [engine.run(block, Rates(), seed) for seed in range(6)]
         losses.append((np.mean([t.mean for t in tallies]), np.mean([t.pairs for t in tallies])))
     # Different draws of windows and noise: equal in expectation only.
     assert losses[0] == pytest.approx(losses[1], rel=0.01)
 
 
+@on_each_device
 @each_form
-def test_both_engines_take_the_same_step_in_expectation(form: dict[str, str]) -> None:
+def test_both_engines_take_the_same_step_in_expectation(form: dict[str, str], device: str) -> None:
     vocabulary, block = themed_corpus(20, seed=4)
     tables = float64_tables(vocabulary, 10)
     settings = config(**form, subsample=0.0, shrink_windows=False)
     rate, rounds = 1e-7, 1 if settings.output == "hierarchical_softmax" else 60
     steps = []
     for build in range(2):
-        engine = engines(vocabulary, settings, tables)[build]
+        engine = engines(vocabulary, settings, tables, device)[build]
         for seed in range(rounds):
             engine.run(block, Rates(rate, 0.0, 0.0), seed)
         steps.append([(new - old) / rate / rounds for new, old in zip(engine.tables(), tables, strict=True)])
@@ -306,12 +316,15 @@ def test_both_engines_take_the_same_step_in_expectation(form: dict[str, str]) ->
 
 # Batches of 128 windows of these 24 words have up to a hundred updates for a row, far beyond the cap.
 @pytest.mark.parametrize("learning_rate", [0.025, 0.05])
-@pytest.mark.parametrize("form", [FORMS[0], FORMS[2], FORMS[4]], ids=["noise", "tree", "cbow"])
-def test_both_engines_learn_and_end_at_the_same_loss(learning_rate: float, form: dict[str, str]) -> None:
+@on_each_device
+@each_form
+def test_both_engines_learn_and_end_at_the_same_loss(
+    learning_rate: float, form: dict[str, str], device: str
+) -> None:
     vocabulary, block = themed_corpus(150, seed=1)
     ends = []
     for engine in engines(
-        vocabulary, config(**form), initial_tables(len(vocabulary.ids), 10, 0), windows_per_batch=128
+        vocabulary, config(**form), initial_tables(len(vocabulary.ids), 10, 0), device, windows_per_batch=128
     ):
         start = engine.run(block, Rates(), seed=99).mean
         for epoch in range(12):
@@ -322,14 +335,15 @@ def test_both_engines_learn_and_end_at_the_same_loss(learning_rate: float, form:
     assert ends[0] == pytest.approx(ends[1], rel=0.04)
 
 
-def test_the_gpu_engine_stays_finite_when_one_word_fills_the_batch() -> None:
+@on_each_device
+def test_the_gpu_engine_stays_finite_when_one_word_fills_the_batch(device: str) -> None:
     ids = np.arange(2)
     vocabulary = Vocabulary(ids, np.array([9000, 1000]), [None] * 2, ids.astype(np.int32))
     tokens = (np.random.default_rng(0).random(10_000) < 0.1).astype(np.uint16)
     block = Block(0, tokens, np.array([0, len(tokens)]))
     settings = config(subsample=0.0)
     tables = initial_tables(2, 10, 0)
-    engine = GpuEngine(vocabulary, settings, tables, torch.device("cpu"), windows_per_batch=8192)
+    engine = GpuEngine(vocabulary, settings, tables, torch.device(device), windows_per_batch=8192)
     start = engine.run(block, Rates(), seed=0).mean
     for epoch in range(30):
         engine.run(block, Rates(0.025, 0.0, 0.0), seed=epoch)
@@ -351,8 +365,9 @@ class LargestResult(TorchDispatchMode):
         return result
 
 
+@on_each_device
 @pytest.mark.parametrize("output", ["negative_sampling", "hierarchical_softmax"])
-def test_a_step_of_the_gpu_engine_makes_nothing_as_large_as_a_table(output: str) -> None:
+def test_a_step_of_the_gpu_engine_makes_nothing_as_large_as_a_table(output: str, device: str) -> None:
     num_words = 20_000
     ids = np.arange(num_words)
     counts = np.ones(num_words, np.int64)
@@ -360,7 +375,7 @@ def test_a_step_of_the_gpu_engine_makes_nothing_as_large_as_a_table(output: str)
     block = Block(0, np.arange(100, dtype=np.uint16), np.array([0, 100]))
     settings = config(subsample=0.0, output=output)
     tables = initial_tables(num_words, settings.dimension, 0)
-    engine = GpuEngine(vocabulary, settings, copies(tables), torch.device("cpu"))
+    engine = GpuEngine(vocabulary, settings, copies(tables), torch.device(device))
     with LargestResult() as largest:
         engine.run(block, Rates(0.025, 0.0, 0.0), seed=0)
     assert 0 < largest.numbers < num_words * settings.dimension / 4

@@ -277,6 +277,14 @@ def test_on_a_gpu_the_gpu_engine_trains_every_form(
     assert names == {"reine", "couronne", "palais"}
 
 
+def test_a_gpu_tells_the_themes_apart(
+    gpu: torch.device, tokenizer: Tokenizer, shards: TokenShards, tmp_path: Path
+) -> None:
+    trained = train(tokenizer, shards, tmp_path, device=str(gpu), epochs=15, learning_rate=0.2)
+    names = {neighbour for neighbour, _ in trained.vectors.neighbours("roi", 3)}
+    assert names == {"reine", "couronne", "palais"}
+
+
 def test_another_tokenizer_is_refused(shards: TokenShards, tokenizer: Tokenizer, tmp_path: Path) -> None:
     other = type(tokenizer)(tokenizer.definition + " ", "byte_bpe", {}, tokenizer.special_tokens)
     with pytest.raises(ProlepsisError, match="tokenizer"):
