@@ -1,6 +1,7 @@
 """Files of all kinds become examples, and a file that is wrong is named with the place."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,87 @@ def test_a_question_without_its_answer_is_refused(tmp_path: Path, text: str, mes
     assert str(path) in str(refusal.value.where)
 
 
+CONTEXT = "Paris is at Seine and Marne."
+
+
+def questions_table(path: Path, **changes: Any) -> Path:
+    row = {
+        "context": CONTEXT,
+        "question": "Which river?",
+        "answers": ["Seine", "Marne"],
+        "answer_starts": [12, 22],
+    }
+    pl.DataFrame({name: [value] for name, value in (row | changes).items()}).write_parquet(path)
+    return path
+
+
+def test_parquet_holds_questions_with_all_their_answers(tmp_path: Path) -> None:
+    (one,) = read(questions_table(tmp_path / "a.parquet"), QUESTIONS)
+    assert (one.text, one.second_text) == (CONTEXT, "Which river?")
+    assert (one.labels, one.answer_starts) == (("Seine", "Marne"), (12, 22))
+    assert one.source == f"{tmp_path / 'a.parquet'}, row 1"
+    named = questions_table(tmp_path / "b.parquet").rename(tmp_path / "c.parquet")
+    pl.read_parquet(named).rename({"context": "passage", "answers": "said"}).write_parquet(named)
+    assert read(named, QUESTIONS, context="passage", answers="said")[0].labels == ("Seine", "Marne")
+
+
+def test_a_paragraph_counts_in_characters_not_bytes(tmp_path: Path) -> None:
+    path = questions_table(
+        tmp_path / "a.parquet", context="Où? À Orléans.", answers=["Orléans"], answer_starts=[6]
+    )
+    assert read(path, QUESTIONS)[0].answer_starts == (6,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"answers": [], "answer_starts": []}, "has no answer"),
+        ({"answers": None}, "0 answers, and 2 numbers"),
+        ({"answer_starts": [12]}, "2 answers, and 1 numbers"),
+        ({"answer_starts": [12, None]}, "give each answer a whole number"),
+        ({"answers": ["Seine", None]}, "give each answer a whole number"),
+        ({"answer_starts": [12, 21]}, "'Marne' does not stand at character 21 .* there is ' Marn'"),
+        ({"answer_starts": [12, -6]}, "'Marne' does not stand at character -6"),
+        ({"answers": "Seine"}, "'answers' does not hold lists"),
+    ],
+)
+def test_a_row_without_its_answers_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = questions_table(tmp_path / "a.parquet", **changes)
+    if changes.get("answers", "") is None:
+        frame = pl.read_parquet(path).with_columns(pl.col("answers").cast(pl.List(pl.String)))
+        frame.write_parquet(path)
+    with pytest.raises(ProlepsisError) as refusal:
+        read(path, QUESTIONS)
+    assert re.search(message, f"{refusal.value}")
+    assert str(path) in str(refusal.value.where)
+
+
+def test_a_tsv_file_of_tagged_words_has_sentences_between_empty_lines(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", '\nIt\tPRON\n"\tPUNCT\n\n\nsnows\tVERB\r\n')
+    first, second = read(path, TAGS)
+    assert (first.words, first.labels) == (("It", '"'), ("PRON", "PUNCT"))
+    assert (second.words, second.labels) == (("snows",), ("VERB",))
+    assert (first.source, second.source) == (f"{path}, line 2", f"{path}, line 6")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("snows VERB", "has 1 fields between tabs, not 2"),
+        ("snows\tVERB\tVBZ", "has 3 fields between tabs, not 2"),
+        ("\tVERB", "no word, or no tag"),
+        ("snows\t", "no word, or no tag"),
+    ],
+)
+def test_a_malformed_tagged_line_is_named_by_its_number(tmp_path: Path, line: str, message: str) -> None:
+    path = write(tmp_path / "a.tsv", f"It\tPRON\n{line}\n")
+    with pytest.raises(ProlepsisError, match=message) as refusal:
+        read(path, TAGS)
+    assert refusal.value.where == f"{path}, line 2"
+
+
 def test_rte_of_all_years_is_read_with_one_pair_of_labels(tmp_path: Path) -> None:
     old = '<pair id="1" value="TRUE"><t>It rains.</t><h>It is wet.</h></pair>'
     new = '<pair id="2" entailment="NO"><t> It rains. </t><h>It is dry.</h></pair>'
@@ -147,8 +229,9 @@ def test_rte_of_all_years_is_read_with_one_pair_of_labels(tmp_path: Path) -> Non
         ("a.jsonl", '{"text": ', ONE, "cannot be read as jsonl"),
         ("a.parquet", "no parquet", ONE, "cannot be read as parquet"),
         ("a.jsonl", '{"words": "big dog", "labels": ["ADJ", "NOUN"]}\n', TAGS, "'words' does not hold lists"),
-        ("a.tsv", "words\tlabels\n", TAGS, "cannot be told apart"),
-        ("a.tsv", "text\tlabel\n", QUESTIONS, "as SQuAD has it"),
+        ("a.csv", "words,labels\n", TAGS, "rows of a csv file hold no lists, which token_tagging needs"),
+        ("a.tsv", "context\tanswers\n", QUESTIONS, "rows of a tsv file hold no lists"),
+        ("a.tsv", "words\tlabels\nbig\tADJ\n", TAGS, "begins with the names of its columns"),
         ("a.conllu", SENTENCE, ONE, "holds examples of token_tagging, not of sequence_classification"),
         ("a.doc", "x", ONE, "called \\*.doc is not known"),
     ],

@@ -36,6 +36,10 @@ class ColumnNames(BaseModel):
         label: the class.
         words: for tagging, a list of words.
         labels: for tagging, a list of as many labels. In a CoNLL-U file: `upos` or `xpos`.
+        context: for questions, the paragraph that the answers stand in.
+        question: what is asked of it.
+        answers: a list of all that is right, as it stands there.
+        answer_starts: a list of the character, counted from 0, where each of them begins.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,6 +49,10 @@ class ColumnNames(BaseModel):
     label: str = "label"
     words: str = "words"
     labels: str = "labels"
+    context: str = "context"
+    question: str = "question"
+    answers: str = "answers"
+    answer_starts: str = "answer_starts"
 
 
 def _listed(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Files to examples: tables, CoNLL-U, SQuAD's JSON and RTE's XML."""
+"""Files to examples: tables, tagged lines, CoNLL-U, SQuAD's JSON and RTE's XML."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +18,7 @@ from prolepsis.text.downstream.readers.conllu import read_conllu
 from prolepsis.text.downstream.readers.rte import read_rte
 from prolepsis.text.downstream.readers.squad import read_squad
 from prolepsis.text.downstream.readers.tables import read_table
+from prolepsis.text.downstream.readers.tagged_lines import read_tagged_lines
 from prolepsis.text.downstream.tasks import DownstreamTask, Example, make_task, set_aside
 
 _FORMATS: dict[str, FileFormat] = {
@@ -81,4 +82,6 @@ def read_file(path: Path, kind: Kind, files: SplitFiles) -> list[Example]:
                 remedy=f"write 'kind: {held}', or give another file",
             )
         return read(path, files.columns)
+    if kind == "token_tagging" and file_format == "tsv":
+        return read_tagged_lines(path, files.columns)
     return read_table(path, file_format, kind, files.columns)

@@ -6,6 +6,7 @@ from typing import Any
 
 from prolepsis.errors import ProlepsisError
 from prolepsis.files import read_json
+from prolepsis.text.downstream.readers.questions import question_example
 from prolepsis.text.downstream.tasks import Example
 
 
@@ -33,26 +34,11 @@ def read_squad(path: Path) -> list[Example]:
 
 
 def _example(context: str, question: Mapping[str, Any], path: Path) -> Example:
-    source = f"{path}, question {question['id']}"
-    if question.get("is_impossible") or not question["answers"]:
-        raise ProlepsisError(
-            "The question has no answer.",
-            where=source,
-            remedy="take such questions out: only those are asked whose answer stands in the paragraph",
-        )
-    for answer in question["answers"]:
-        text, start = answer["text"], answer["answer_start"]
-        if not text.strip() or context[start : start + len(text)] != text:
-            raise ProlepsisError(
-                f"The answer {text!r} does not stand at character {start} of its paragraph, "
-                f"where there is {context[start : start + len(text)]!r}.",
-                where=source,
-                remedy="mend 'answer_start' (counted in characters, from 0) or the answer",
-            )
-    return Example(
-        source,
-        labels=tuple(answer["text"] for answer in question["answers"]),
-        text=context,
-        second_text=question["question"],
-        answer_starts=tuple(answer["answer_start"] for answer in question["answers"]),
+    answers = [] if question.get("is_impossible") else question["answers"]
+    return question_example(
+        f"{path}, question {question['id']}",
+        context,
+        question["question"],
+        [answer["text"] for answer in answers],
+        [answer["answer_start"] for answer in answers],
     )
