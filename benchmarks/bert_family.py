@@ -312,8 +312,11 @@ def print_table(out: Path) -> None:
         if row["metric"] == MAIN_METRIC[main[row["task"]]]:
             deviation = "" if row["deviation"] is None else f" ± {100 * row['deviation']:.1f}"
             cells.setdefault(row["method"], {})[row["task"]] = f"{100 * row['mean']:.1f}{deviation}"
-    print("| | parameters | CPU minutes | steps | own loss | bits/byte | SST-2 | RTE | POS |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| | parameters | CPU minutes | steps | real tokens/s | real share | own loss | bits/byte "
+        "| SST-2 | RTE | POS |"
+    )
+    print(f"|{'---|' * 11}")
     for name, by_task in cells.items():
         file = out / f"{name}.pretraining.json"
         figures = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -321,10 +324,24 @@ def print_table(out: Path) -> None:
             f"| {name} | {shown(figures.get('num_encoder_parameters'), ',.0f')} "
             f"| {shown(figures.get('cpu_minutes'), '.1f')} "
             f"| {shown(figures.get('steps'), ',.0f')} "
+            f"| {shown(real_tokens_per_second(figures), ',.0f')} "
+            f"| {shown(figures.get('real_token_share'), '.1%')} "
             f"| {shown(figures.get('validation_masked_loss'), '.2f')} "
             f"| {shown(figures.get('bits_per_byte'), '.2f')} "
             f"| {' | '.join(by_task.get(task, '') for task in main)} |"
         )
+
+
+def real_tokens_per_second(figures: dict[str, Any]) -> float | None:
+    """Tokens that are not padding, which training read, by the CPU seconds of the pretraining and validations.
+
+    Those that a decoder reads are not counted.
+    """
+    needed = ("steps", "real_token_share", "cpu_minutes")
+    if any(figures.get(name) is None for name in needed):
+        return None
+    steps, share, minutes = (float(figures[name]) for name in needed)
+    return steps * ROWS * LENGTH * share / (60 * minutes)
 
 
 def shown(value: float | None, form: str) -> str:

@@ -3,6 +3,10 @@
 Follows fairseq, fairseq/data/denoising_dataset.py, with the values of the paper, which are not that code's
 defaults; spans are counted in tokens as in the paper, where fairseq counts words. Where spans overlap they
 become one, so a little less than the given share is hidden.
+
+A source is shorter than its text, but the target row beside it has room for the whole text and no more. So
+rows of sources stay less than full: 77.5 % on 50 MB of books and encyclopedia articles in rows of 128 tokens,
+where those of MASS are 94.4 % full. `target_length` makes target rows longer.
 """
 
 import math
