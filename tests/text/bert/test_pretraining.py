@@ -414,6 +414,53 @@ def test_a_run_that_does_not_learn_from_context_says_so_after_a_tenth_of_its_ste
         assert passed < 200
 
 
+@pytest.mark.parametrize("steps_before", [0, 150])
+def test_a_run_past_the_entropy_at_a_tenth_of_its_steps_is_not_warned_of(
+    tmp_path: Path,
+    write_shards: WriteShards,
+    random_documents: RandomDocuments,
+    tokenizer: Tokenizer,
+    objective: MaskedLanguageModelNextSentence,
+    small_config: BertConfig,
+    caplog: pytest.LogCaptureFixture,
+    steps_before: int,
+) -> None:
+    shards = write_shards(train=random_documents(1, 300), val=random_documents(2, 20))
+    config = small_config.model_copy(
+        update={
+            "hidden_size": 32,
+            "num_hidden_layers": 1,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "initializer_range": 0.02,
+        }
+    )
+    optimizer = OptimizerConfig(name="adamw", learning_rate=1e-2)
+    settings = training(tmp_path, epochs=1, batch_size=8, optimizer=optimizer)
+    counts = token_counts(shards.split("train"), config.vocab_size)
+    torch.manual_seed(0)
+    model = objective.build_model(config, counts)
+    if steps_before:
+        trained = pretrain(tokenizer, shards, objective, config, settings, steps_per_epoch=steps_before)
+        # That run has not learnt after a tenth of its own steps.
+        assert "After 15 steps" in caplog.text
+        caplog.clear()
+        model.load_state_dict(trained.model.weights, strict=False)
+    task = PretrainingTask(
+        objective,
+        model,
+        shards,
+        settings,
+        steps_per_epoch=300,
+        validation_rows=6,
+        entropy=unigram_entropy(counts),
+    )
+    for part in itertools.islice(task.batches(0, 0), 40):
+        task.loss(part, CPU)
+    warned = [record for record in caplog.records if "After 30 steps" in record.getMessage()]
+    assert len(warned) == (0 if steps_before else 1)
+
+
 @pytest.mark.parametrize("dropout", [0.0, 0.1], ids=["flex attention", "dropout"])
 def test_a_gpu_pretrains_and_counts_what_it_does(
     gpu: torch.device,
