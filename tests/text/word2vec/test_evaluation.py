@@ -20,6 +20,7 @@ from prolepsis.text.word2vec.evaluation import (
     score_outliers,
     score_similarity,
 )
+from prolepsis.text.word2vec.evaluation_sets import read_outlier_groups
 from prolepsis.text.word2vec.vectors import WordVectors
 
 ANALOGIES = "gensim:test/test_data/questions-words.txt"
@@ -200,6 +201,63 @@ def test_a_folder_without_groups_is_a_message(tmp_path: Path) -> None:
         score_outliers(two_themes(noise=0.0), tmp_path)
 
 
+def test_groups_made_of_analogies_are_of_one_kind_and_their_outliers_of_others() -> None:
+    groups = read_outlier_groups(locate_evaluation_set(ANALOGIES))
+    assert {len(group.words) for group in groups} == {len(group.outliers) for group in groups} == {8}
+    by_word = {word: group for group in groups for word in group.words}
+    # No word is in two groups, whatever sections name it.
+    assert len(by_word) == 8 * len(groups)
+    assert "GEORGIA" not in by_word  # a country, and a state
+    kinds = {
+        "capitals": {"ATHENS", "HAVANA", "TOKYO", "VIENNA", "ZAGREB", "ACCRA"},
+        "countries": {"GREECE", "CUBA", "JAPAN", "AUSTRIA", "CROATIA", "GHANA"},
+        "currencies": {"EURO", "DOLLAR", "DRAM", "KRONA", "YEN", "PESO"},
+        "cities": {"CHICAGO", "HOUSTON", "MEMPHIS", "DALLAS"},
+        "states": {"ILLINOIS", "TEXAS", "ALABAMA", "OHIO"},
+        "men": {"BOY", "BROTHER", "FATHER", "KING"},
+        "women": {"GIRL", "SISTER", "MOTHER", "QUEEN"},
+    }
+    for members in kinds.values():
+        own_groups = [by_word[word] for word in members if word in by_word]
+        assert len(own_groups) >= 3
+        others = set.union(*kinds.values()) - members
+        assert not {word for group in own_groups for word in group.words} & others
+        assert not {word for group in own_groups for word in group.outliers} & members
+        assert len({word for word in own_groups[0].outliers}) == 8
+    # Nothing of the sections about grammar.
+    assert not {"AMAZING", "BETTER", "DANCING", "CATS"} & {*by_word, *groups[0].outliers}
+
+
+def test_analogies_score_outliers_of_planted_kinds() -> None:
+    groups = read_outlier_groups(locate_evaluation_set(ANALOGIES))
+    capitals = [group for group in groups if {"ATHENS", "ACCRA"} & set(group.words)]
+    words = sorted({word for group in groups for word in [*group.words, *group.outliers]})
+    members = {word for group in capitals for word in group.words}
+    table = np.random.default_rng(0).normal(size=(len(words), 30))
+    table[[words.index(word) for word in members]] += 8
+    vectors = WordVectors(
+        [word.lower() for word in words],
+        np.ones(len(words), np.int64),
+        [None] * len(words),
+        table.astype(np.float32),
+    )
+    score = score_outliers(vectors, locate_evaluation_set(ANALOGIES))
+    assert score["questions"] == score["answered"] == 8 * len(groups)
+    assert score["coverage"] == 1.0
+    # Right for all outliers of the planted groups, by chance for the others.
+    assert score["accuracy"] >= len(capitals) / len(groups)
+    assert score["accuracy"] < 0.4
+
+
+@pytest.mark.parametrize("section", ["gram1", "family"])
+def test_analogies_without_two_kinds_of_enough_words_make_no_groups(tmp_path: Path, section: str) -> None:
+    file = tmp_path / "questions.txt"
+    file.write_text(f": {section}\nboy girl man woman\nking queen son daughter\n")
+    with pytest.raises(ProlepsisError, match="no words of two kinds") as caught:
+        score_outliers(two_themes(noise=0.0), file)
+    assert caught.value.where == file
+
+
 def test_a_missing_package_or_file_is_a_message(tmp_path: Path) -> None:
     with pytest.raises(ProlepsisError, match="not installed") as caught:
         locate_evaluation_set("no_such_package:pairs.tsv")
@@ -210,8 +268,9 @@ def test_a_missing_package_or_file_is_a_message(tmp_path: Path) -> None:
         with pytest.raises(ProlepsisError, match="no evaluation set"):
             locate_evaluation_set(reference)
     with pytest.raises(ProlepsisError, match="no evaluation set"):
-        locate_evaluation_set(ANALOGIES, folder=True)
-    assert locate_evaluation_set("gensim:test/test_data", folder=True).is_dir()
+        locate_evaluation_set("gensim:test/test_data")
+    assert locate_evaluation_set("gensim:test/test_data", may_be_folder=True).is_dir()
+    assert locate_evaluation_set(ANALOGIES, may_be_folder=True).is_file()
 
 
 def test_sets_are_found_without_importing_the_package() -> None:

@@ -94,5 +94,5 @@ def _locate(evaluation: EvaluationParams) -> _Sets:
     return _Sets(
         {name: locate_evaluation_set(reference) for name, reference in references.items()},
         locate_evaluation_set(analogies) if analogies else None,
-        locate_evaluation_set(outliers, folder=True) if outliers else None,
+        locate_evaluation_set(outliers, may_be_folder=True) if outliers else None,
     )

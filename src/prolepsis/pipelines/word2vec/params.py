@@ -13,7 +13,7 @@ class EvaluationParams(BaseModel):
             to null for a set that is not to be used.
         analogies: questions `a b c d` in sections, or null for none.
         outliers: a folder with a `.txt` for each group of words (one a line, an empty line, then its
-            outliers), or null for none.
+            outliers); or analogies, of whose sections about meaning groups are made; or null for none.
         restrict_to: as many of the most frequent words are asked about and are possible answers.
     """
 

@@ -16,17 +16,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from prolepsis.errors import ProlepsisError
+from prolepsis.text.word2vec.evaluation_sets import read_lines, read_outlier_groups, read_questions
 from prolepsis.text.word2vec.vectors import WordVectors
 
 _QUESTIONS_AT_ONCE = 512
 _A_PAIR = "write word <tab> word <tab> number on each line"
-_AN_ANALOGY = "write four words on a line, below a line ': section'"
 
 
-def locate_evaluation_set(reference: str, *, folder: bool = False) -> Path:
-    """The file or folder that `reference` names: a path, or `package:path` inside an installed package.
+def locate_evaluation_set(reference: str, *, may_be_folder: bool = False) -> Path:
+    """The file that `reference` names: a path, or `package:path` inside an installed package.
 
     The package is found, never imported.
+
+    Args:
+        may_be_folder: whether a folder will do as well.
 
     Raises:
         ProlepsisError: the package is not installed, or has nothing there.
@@ -43,7 +46,7 @@ def locate_evaluation_set(reference: str, *, folder: bool = False) -> Path:
                 remedy="pip install 'prolepsis[demo]', or name files of your own",
             )
         path = Path(specification.submodule_search_locations[0]) / inside
-    if not (path.is_dir() if folder else path.is_file()):
+    if not (path.is_file() or (may_be_folder and path.is_dir())):
         raise ProlepsisError(
             f"There is no evaluation set {reference!r}.",
             where=path,
@@ -63,7 +66,7 @@ def score_similarity(vectors: WordVectors, file: Path) -> dict[str, Any]:
     """
     row_of = _rows_without_case(vectors, len(vectors))
     judgements, cosines = [], []
-    lines = [line for line in _lines(file) if line and line[0] != "#"]
+    lines = [line for line in read_lines(file) if line and line[0] != "#"]
     if not lines:
         raise ProlepsisError("There is no pair of words.", where=file, remedy=_A_PAIR)
     for number, line in enumerate(lines, start=1):
@@ -91,7 +94,7 @@ def score_analogies(vectors: WordVectors, file: Path, restrict_to: int) -> dict[
         `accuracy` over the questions whose four words are known (None if there is none), `questions`,
         `answered`, `coverage`, `restricted_to`, and `sections`, the same for each.
     """
-    questions = _read_questions(file)
+    questions = read_questions(file)
     row_of = _rows_without_case(vectors, restrict_to)
     units = vectors.unit_vectors[:restrict_to]
     # Words that differ in case only are one answer: rows of the same form have the same number.
@@ -107,15 +110,14 @@ def score_analogies(vectors: WordVectors, file: Path, restrict_to: int) -> dict[
     return {**_accuracy(correct, answered, asked), "restricted_to": len(units), "sections": sections}
 
 
-def score_outliers(vectors: WordVectors, folder: Path) -> dict[str, Any]:
+def score_outliers(vectors: WordVectors, path: Path) -> dict[str, Any]:
     """How often the word that does not belong to a group is the least similar to the rest.
 
     Camacho-Collados and Navigli 2016: leaving out the outlier should leave the group most compact. So the
     outlier is taken to be the word whose cosines with all others have the smallest sum.
 
     Args:
-        folder: a `.txt` file for each group, as in the 8-8-8 set: its words, one a line, an empty line, and
-            its outliers.
+        path: a folder of groups or a file of analogies, as `read_outlier_groups` takes it.
 
     Returns:
         `accuracy` over the questions (a group and one outlier) whose outlier and two or more of the group are
@@ -123,23 +125,15 @@ def score_outliers(vectors: WordVectors, folder: Path) -> dict[str, Any]:
         than the outlier, 1 where that is right; `questions`, `answered`, `coverage`.
 
     Raises:
-        ProlepsisError: the folder holds no group, or a file is none.
+        ProlepsisError: there is no group, or a file is none.
     """
     row_of = _rows_without_case(vectors, len(vectors))
     questions = 0
     positions: list[float] = []
-    files = sorted(folder.glob("*.txt"))
-    if not files:
-        raise ProlepsisError(
-            "There is no group of words.",
-            where=folder,
-            remedy="put a .txt file for each group into the folder",
-        )
-    for file in files:
-        group, outliers = _read_group(file)
-        questions += len(outliers)
-        members = [row_of[word] for word in group if word in row_of]
-        known = [row_of[word] for word in outliers if word in row_of]
+    for group in read_outlier_groups(path):
+        questions += len(group.outliers)
+        members = [row_of[word] for word in group.words if word in row_of]
+        known = [row_of[word] for word in group.outliers if word in row_of]
         positions += [_outlier_position(vectors, members, row) for row in known if len(members) >= 2]
     return {
         "accuracy": float(np.mean([position == 1.0 for position in positions])) if positions else None,
@@ -206,17 +200,6 @@ def _find_package(name: str) -> ModuleSpec | None:
         return None
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ProlepsisError(
-            f"The evaluation set is not UTF-8: {error.reason} at byte {error.start}.",
-            where=file,
-            remedy="save it in UTF-8",
-        ) from error
-
-
 def _rows_without_case(vectors: WordVectors, limit: int) -> dict[str, int]:
     """The first, hence most frequent, row of each upper-cased word among the first `limit`."""
     rows: dict[str, int] = {}
@@ -237,42 +220,6 @@ def _similarity_line(line: str, file: Path, number: int) -> tuple[str, str, floa
         where=f"{file}, pair {number}",
         remedy=_A_PAIR,
     )
-
-
-def _read_questions(file: Path) -> dict[str, list[list[str]]]:
-    """The upper-cased questions of each section."""
-    sections: dict[str, list[list[str]]] = {}
-    for number, line in enumerate(_lines(file), start=1):
-        if line.startswith(":"):
-            section = sections.setdefault(line.lstrip(": ").strip(), [])
-        elif line.strip():
-            words = line.upper().split()
-            if len(words) != 4 or not sections:
-                raise ProlepsisError(
-                    f"This is not an analogy: {line!r}", where=f"{file}, line {number}", remedy=_AN_ANALOGY
-                )
-            section.append(words)
-    if not any(sections.values()):
-        raise ProlepsisError("There is no analogy.", where=file, remedy=_AN_ANALOGY)
-    return sections
-
-
-def _read_group(file: Path) -> tuple[list[str], list[str]]:
-    """The upper-cased words of a group, and its outliers."""
-    parts: list[list[str]] = [[]]
-    for line in _lines(file):
-        if line.strip():
-            parts[-1].append(line.strip().upper())
-        elif parts[-1]:
-            parts.append([])
-    parts = [part for part in parts if part]
-    if len(parts) != 2:
-        raise ProlepsisError(
-            f"This is not a group of words and its outliers: it has {len(parts)} parts.",
-            where=file,
-            remedy="write a word on each line, and an empty line between the group and its outliers",
-        )
-    return parts[0], parts[1]
 
 
 def _outlier_position(vectors: WordVectors, members: list[int], outlier: int) -> float:
