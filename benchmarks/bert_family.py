@@ -333,9 +333,9 @@ def print_table(out: Path) -> None:
 
 
 def real_tokens_per_second(figures: dict[str, Any]) -> float | None:
-    """Tokens that are not padding, which training read, by the CPU seconds of the pretraining and validations.
+    """Tokens that training read and that are not padding, by the CPU seconds of all the pretraining.
 
-    Those that a decoder reads are not counted.
+    Those that a decoder reads are not counted; the seconds of the validations are.
     """
     needed = ("steps", "real_token_share", "cpu_minutes")
     if any(figures.get(name) is None for name in needed):

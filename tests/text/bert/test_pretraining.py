@@ -482,7 +482,7 @@ def test_a_gpu_pretrains_and_counts_what_it_does(
     assert len(losses) == 2
     assert losses[1] < losses[0]
     assert 0 < (result.metrics["model_flop_utilisation"] or 0) < 1
-    assert 0 < (result.metrics["real_tokens_per_second"] or 0)
+    assert (result.metrics["real_tokens_per_second"] or 0) > 0
 
 
 @pytest.mark.parametrize("plugin", [MassObjective, BartObjective, T5Objective])

@@ -166,9 +166,7 @@ def test_a_paragraph_counts_in_characters_not_bytes(tmp_path: Path) -> None:
         ({"answers": "Seine"}, "'answers' does not hold lists"),
     ],
 )
-def test_a_row_without_its_answers_is_refused(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
+def test_a_row_without_its_answers_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     path = questions_table(tmp_path / "a.parquet", **changes)
     if changes.get("answers", "") is None:
         frame = pl.read_parquet(path).with_columns(pl.col("answers").cast(pl.List(pl.String)))

@@ -117,9 +117,7 @@ def _kinds(sections: dict[str, list[list[str]]]) -> list[list[str]]:
                 known.update(words)
             elif words:
                 kinds.append(words)
-    unambiguous = [
-        [word for word in kind if sum(word in other for other in kinds) == 1] for kind in kinds
-    ]
+    unambiguous = [[word for word in kind if sum(word in other for other in kinds) == 1] for kind in kinds]
     return [kind for kind in unambiguous if kind]
 
 

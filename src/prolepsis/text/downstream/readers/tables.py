@@ -58,8 +58,8 @@ _LISTS: dict[Kind, tuple[str, str]] = {
 _OTHER_FILES: dict[Kind, str] = {
     "token_tagging": "give a CoNLL-U file, a .tsv of lines 'word <tab> tag', or Parquet or JSON lines with a "
     "list of words and one of labels",
-    "question_answering": "give a .json file as SQuAD has it, or Parquet or JSON lines with a list of answers "
-    "and one of where they begin",
+    "question_answering": "give a .json file as SQuAD has it, or Parquet or JSON lines with a list of "
+    "answers and one of where they begin",
 }
 
 
