@@ -12,6 +12,9 @@ of all ways are taken in turn, so that whatever else the machine does falls on e
   (run_mlm's `line_by_line`), padded to the longest of the batch;
 * concatenated: the same, with all documents joined and cut into rows (run_mlm's default);
 
+* fewer_rows (with --quality alone): prolepsis with as many rows as hold what is real in a padded batch, so
+  that it takes as many steps as the padded way for the same tokens;
+
 each in float32 and under bfloat16 autocast. The peer's loop is what Trainer does in a step (fused AdamW,
 clipping at 1) without its bookkeeping. A real token is one that is not padding. On a CPU rates are per second
 of CPU time, all threads together, which other load on the machine disturbs less than the clock on the wall.
@@ -47,6 +50,7 @@ from prolepsis.training.device import autocast
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PEERS = ("padded", "concatenated")
+WAYS = ("prolepsis", *PEERS, "fewer_rows")
 WARMUP_SHARE = 0.1
 WARMUP_STEPS = 10  # of compiled models: padded rows have several lengths
 Batches = Iterator[tuple[Any, int]]  # what a model is given, and its real tokens
@@ -155,6 +159,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quality", action="store_true", help="the loss after equal tokens instead of speed")
     parser.add_argument("--tokens", type=int, default=3_000_000, help="of --quality")
     parser.add_argument("--seeds", type=int, default=1, help="of --quality")
+    parser.add_argument("--ways", default=",".join(WAYS), help="of --quality, between commas")
     parser.add_argument("--learning-rate", type=float, default=5e-4, help="of --quality")
     return parser.parse_args()
 
@@ -190,7 +195,8 @@ def save_untrained(setting: Setting) -> None:
     PretrainedBert.of(model, setting.tokenizer).save(setting.folder)
 
 
-def trainer_here(setting: Setting, seed: int, compiled: bool) -> Trainer:
+def trainer_here(setting: Setting, seed: int, compiled: bool, rows: int | None = None) -> Trainer:
+    rows = rows or setting.rows
     objective = objective_of(setting)
     model = load_hugging_face(setting.folder)
     if compiled:
@@ -199,8 +205,8 @@ def trainer_here(setting: Setting, seed: int, compiled: bool) -> Trainer:
     def batches() -> Batches:
         for pass_index in itertools.count():
             plan = objective.plan(setting.split, seed, pass_index)
-            for start in range(0, len(plan) - setting.rows + 1, setting.rows):
-                batch = plan.batch(np.arange(start, start + setting.rows))
+            for start in range(0, len(plan) - rows + 1, rows):
+                batch = plan.batch(np.arange(start, start + rows))
                 yield batch, batch.num_real_tokens
 
     return Trainer(model, lambda model, batch: objective.measure(model, batch).loss, batches(), setting)
@@ -239,6 +245,19 @@ def trainer_there(setting: Setting, way: str, seed: int, compiled: bool) -> Trai
 def trainers(setting: Setting, seed: int, compiled: bool = False) -> dict[str, Trainer]:
     there = {way: trainer_there(setting, way, seed, compiled) for way in PEERS}
     return {"prolepsis": trainer_here(setting, seed, compiled), **there}
+
+
+def trainer_of(way: str, setting: Setting, seed: int) -> Trainer:
+    if way in PEERS:
+        return trainer_there(setting, way, seed, compiled=False)
+    rows = rows_of_a_padded_batch(setting) if way == "fewer_rows" else setting.rows
+    return trainer_here(setting, seed, compiled=False, rows=rows)
+
+
+def rows_of_a_padded_batch(setting: Setting) -> int:
+    """How many full rows the tokens of a padded batch fill on average."""
+    lengths = [len(setting.split.document(number)) + 2 for number in range(setting.split.num_documents)]
+    return round(setting.rows * float(np.minimum(lengths, setting.length).mean()) / setting.length)
 
 
 def compare_speed(setting: Setting, arguments: argparse.Namespace) -> None:
@@ -291,20 +310,22 @@ def now(device: torch.device) -> float:
 def compare_quality(setting: Setting, validation: TokenSplit, arguments: argparse.Namespace) -> None:
     """The loss on the same hidden tokens after equally many real tokens, from the same untrained weights."""
     found: dict[str, list[float]] = {}
+    ways = arguments.ways.split(",")
     for seed in range(arguments.seeds):
         torch.manual_seed(seed)
-        for way, trainer in trainers(setting, seed).items():
-            seen = 0
+        for way in ways:
+            trainer = trainer_of(way, setting, seed)
+            seen = steps = 0
             while seen < arguments.tokens:
                 done = seen / arguments.tokens
                 factor = min(done / WARMUP_SHARE, (1 - done) / (1 - WARMUP_SHARE))
                 seen += trainer.step(torch.float32, arguments.learning_rate * max(factor, 1e-3))
+                steps += 1
             loss = validation_loss(trainer.model, setting, validation)
             found.setdefault(way, []).append(loss)
-            print(f"seed {seed}, {way:<14}{loss:.4f} nats after {seen:,} real tokens", flush=True)
-    for way in PEERS:
-        difference = np.mean(found["prolepsis"]) - np.mean(found[way])
-        print(f"prolepsis - {way:<14}{difference:+.4f}")
+            print(f"seed {seed}, {way:<14}{loss:.4f} nats, {seen:,} real tokens, {steps:,} steps", flush=True)
+    for ours, theirs in itertools.product(set(ways) - set(PEERS), set(ways) & set(PEERS)):
+        print(f"{ours} - {theirs:<14}{np.mean(found[ours]) - np.mean(found[theirs]):+.4f}")
 
 
 def validation_loss(model: Any, setting: Setting, validation: TokenSplit) -> float:
