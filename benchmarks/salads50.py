@@ -120,6 +120,10 @@ A_STEP_AHEAD = {
     **{"decoder_steps": 1, "decoder_targets": "future", "decoder_weight": 0.3},
 }
 IDN = {"embedding_size": 64, "hidden_size": 64, "dropout": 0.3, "use_bias": True}
+WITH_DECODER = {
+    **{"window_steps": 48, "hidden_size": 64, "encoder_heads": 4, "encoder_layers": 1, "dropout": 0.1},
+    **{"decoder_layers": 1, "decoder_steps": 2, "decoder_heads": 4, "decoder_weight": 0.2},
+}
 CONTINUAL = {
     **{"window_steps": 64, "hidden_size": 64, "encoder_heads": 4, "dropout": 0.1},
     **{"encoder_layers": 1, "continual": True},
@@ -161,6 +165,12 @@ CANDIDATES: dict[str, dict[str, Candidate]] = {
         for steps in (40, 64)
     },
     "oadtr": {
+        name: Candidate(
+            "oadtr", WITH_DECODER, pieces(48, 0.15), training("adamw", 0.005, 30, 16, 0.3), augmentation
+        )
+        for name, augmentation in (("some augmentation", SOME | {"noise": 0.2}), ("more augmentation", MORE))
+    },
+    "oadtr continual": {
         "some augmentation": Candidate(
             "oadtr", CONTINUAL, pieces(64, 0.5), training("adamw", 0.01, 40, 16, 0.3), SOME | {"noise": 0.2}
         ),
