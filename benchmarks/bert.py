@@ -284,20 +284,20 @@ def compare_speed(setting: Setting, arguments: argparse.Namespace) -> None:
             f"prolepsis / {peer:<14}{precision:<10}{statistics.median(ratios):5.2f} "
             f"({min(ratios):.2f} to {max(ratios):.2f})"
         )
-    batch, _ = next(ways["prolepsis"].batches)
-    for precision, dtype in PRECISIONS.items():
-        rate = statistics.median(rates["prolepsis", precision])
-        utilisation = rate * work_per_token(setting, batch) / peak_rate(setting.device, dtype)
-        threads = arguments.threads if setting.device.type == "cpu" else 1
-        print(f"prolepsis, model FLOP utilisation, {precision}: {utilisation * threads:.0%}")
+    threads = arguments.threads if setting.device.type == "cpu" else 1
+    work = {way: work_per_token(trainer) for way, trainer in ways.items()}
+    for (way, precision), measured in rates.items():
+        peak = peak_rate(setting.device, PRECISIONS[precision])
+        utilisation = statistics.median(measured) * work[way] * threads / peak
+        print(f"{way:<14}{precision:<10}model FLOP utilisation {utilisation:.0%}")
 
 
-def work_per_token(setting: Setting, batch: Any) -> float:
-    """Floating-point operations of forward and backward per real token, products alone."""
-    model = load_hugging_face(setting.folder).train()
+def work_per_token(trainer: Trainer) -> float:
+    """Floating-point operations of forward and backward per real token of a batch, products alone."""
+    batch, tokens = next(trainer.batches)
     with torch.no_grad(), without_flex_attention():
-        forward = count_products(lambda: objective_of(setting).measure(model, batch))
-    return 3 * forward / float(batch.num_real_tokens)
+        forward = count_products(lambda: trainer.loss(trainer.model, batch.to(trainer.device)))
+    return 3 * forward / tokens
 
 
 def now(device: torch.device) -> float:
