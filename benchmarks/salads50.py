@@ -165,10 +165,13 @@ CANDIDATES: dict[str, dict[str, Candidate]] = {
         for steps in (40, 64)
     },
     "oadtr": {
-        name: Candidate(
-            "oadtr", WITH_DECODER, pieces(48, 0.15), training("adamw", 0.005, 30, 16, 0.3), augmentation
+        "some augmentation": Candidate(
+            "oadtr",
+            WITH_DECODER,
+            pieces(48, 0.15),
+            training("adamw", 0.005, 30, 16, 0.3),
+            SOME | {"noise": 0.2},
         )
-        for name, augmentation in (("some augmentation", SOME | {"noise": 0.2}), ("more augmentation", MORE))
     },
     "oadtr continual": {
         "some augmentation": Candidate(
