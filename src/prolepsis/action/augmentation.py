@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class AugmentationConfig(BaseModel):
     """Random changes of the features of a training window, so that few videos are not learnt by heart.
 
-    What is drawn for a window is the same at all of its steps: noise of every step anew averages out over
-    the steps that a detector remembers, this does not.
+    `noise` is drawn anew at every step, and averages out over the steps that a detector remembers; `shift`
+    and `dropout` are drawn once for a window, the same at all of its steps, and do not.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
