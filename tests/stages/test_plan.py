@@ -168,6 +168,21 @@ def test_interpolations_between_parameters_and_globals_are_followed(mini: Any) -
     }
 
 
+def test_files_that_parameters_name_are_dependencies_whether_or_not_they_are_there(mini: Any) -> None:
+    named = "'${globals:data}/01_raw/questions.jsonl', ./more/answers.v2.csv"
+    others = (
+        "in/out, gensim:data/words.tsv, https://host/file.txt, ../elsewhere/file.txt, words.tsv, 1/2.5, a/.b"
+    )
+    mini.replace("conf/base/parameters/train.yml", "steps: []", f"steps: [{named}, {{deep: [{others}, 3]}}]")
+    mini.write("data/03_primary/numbers.json", "[]")
+    assert stage_of(mini, "train-mean").data == (
+        "data/01_raw/questions.jsonl",
+        "data/03_primary/numbers.json",
+        "more/answers.v2.csv",
+    )
+    assert stage_of(mini, "train-total").data == ("data/03_primary/numbers.json",)
+
+
 def test_a_node_that_reads_all_parameters_depends_on_all_of_them(mini: Any) -> None:
     mini.replace(
         f"src/{mini.package}/pipelines/ingest/pipeline.py", '"raw_numbers"', '["raw_numbers", "parameters"]'

@@ -7,6 +7,8 @@ from typing import Any
 
 from prolepsis.stages.project import ConfigFile, KedroProject
 
+# No colon: that would be an address, or a file inside a package.
+_FILE = re.compile(r"[^:*?\n]*/[^:*?/\n]*[^:*?/\n.]\.[A-Za-z]\w*")
 _REFERENCE = re.compile(r"\$\{([\w.:-]+)")
 
 
@@ -65,6 +67,21 @@ def files_closed_to_experiments(project: KedroProject) -> list[str]:
         for file in project.config_files("parameters")
         if {":" in "".join(_REFERENCE.findall(str(leaf))) for leaf in _leaves(file.content)} == {True, False}
     ]
+
+
+def files_named(project: KedroProject, parameters: set[str]) -> set[str]:
+    """The files inside the project which the values of parameters name, relative to it.
+
+    What names a file is a text with a folder and an ending, such as `data/01_raw/evaluation/questions.jsonl`.
+    Whether it exists does not matter, so that stages are the same before and after data is fetched.
+    """
+    leaves = (leaf for name in parameters for leaf in _leaves(project.parameters(name)))
+    return {
+        path
+        for leaf in leaves
+        if isinstance(leaf, str) and _FILE.fullmatch(leaf)
+        if (path := project.relative(leaf)) is not None
+    }
 
 
 def _leaves(value: Any) -> Iterator[Any]:

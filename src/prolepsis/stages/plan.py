@@ -11,7 +11,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.stages.catalog import DatasetFile, dataset_file
 from prolepsis.stages.code import CodeFiles, dataset_module, node_modules
 from prolepsis.stages.graph import Output, Stage, StageGraph, in_order, overlap
-from prolepsis.stages.parameters import is_defined, keys_read, values_of
+from prolepsis.stages.parameters import files_named, is_defined, keys_read, values_of
 from prolepsis.stages.project import KedroProject
 from prolepsis.stages.tracked import tracking_file
 
@@ -139,12 +139,13 @@ class _Planner:
     def _stage(self, part: _Part) -> Stage:
         datasets = [self._dataset(name) for name in sorted(part.reads | part.writes)]
         written = {self._dataset(name).path for name in part.writes}
+        named = files_named(self._project, set(part.parameters))
         files = self._code_files(part, datasets) | self._validator_files(part)
         files |= {file.path for data in datasets for file in self._project.catalog_files(data.name)}
         return Stage(
             name=part.name,
             command=_command(self._project.env, part),
-            data=tuple(path for path in self._paths(part.reads) if path not in written),
+            data=tuple(path for path in sorted({*self._paths(part.reads), *named}) if path not in written),
             files=tuple(sorted(files)),
             parameters=keys_read(self._project, set(part.parameters), self._entries(datasets)),
             outputs=tuple(data.output() for data in datasets if data.name in part.writes and data.path),

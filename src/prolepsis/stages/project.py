@@ -70,6 +70,13 @@ class KedroProject:
         entry: dict[str, Any] = self._resolver.resolve_pattern(name)
         return entry
 
+    def parameters(self, name: str) -> Any:
+        """The value of a parameter by its dotted name ("" stands for all), interpolations resolved."""
+        value: Any = self._loader["parameters"]
+        for part in name.split(".") if name else []:
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
     def catalog_key(self, name: str) -> str | None:
         """The name of a dataset's catalog entry: its own, or that of the pattern it matches."""
         if name in self._resolver.config:
