@@ -5,7 +5,8 @@
 
     training    each detector's training step: floating-point operations of its products (forward and
                 backward, counted), the share that it reaches of the rate of large matrix products measured
-                here, and its time with the real loader against batches in memory
+                here, and its time by the clock with the loader of training, whose batches a thread makes
+                ahead of features mapped from a file, against a batch in memory
     plain       training steps against the published way of computing them, with torch's own dropout: TRN as a
                 loop of its cells, OadTR and MiniROAD on windows that were copied out one by one (not timed)
     streaming   a batch of one frame at 3072 features and the papers' sizes, against computing the window anew
@@ -13,13 +14,17 @@
 
 All by default. Small sizes (width 64 to 256, 1280 features), `--paper` the papers' (3072 features), which
 wants a GPU. One thread. The works of a line run in turns; figures are medians over the rounds of seconds of
-the processor (on a GPU, of the clock), ratios the medians of each round's ratio with their range.
+the processor (of the clock on a GPU and for the loader), ratios the medians of each round's ratio with their
+range.
 """
 
 import argparse
+import itertools
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -46,6 +51,7 @@ from prolepsis.action.evaluation.segments import (
 from prolepsis.action.losses import anticipation_targets, soft_cross_entropy
 from prolepsis.action.sampling import SamplingConfig
 from prolepsis.action.windows import LabelledVideo, WindowSampler
+from prolepsis.training.ahead import made_ahead
 from prolepsis.training.arithmetic import count_products, peak_rate
 from prolepsis.training.device import autocast, resolve_device
 
@@ -70,11 +76,13 @@ STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
 PARTS = ("training", "plain", "streaming", "segments")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 NUM_CLASSES, STEPS, ROWS = 22, 64, 16
+LOADED_VIDEOS, LOADER_SECONDS = 32, 1.0
 STREAM_FEATURES = 3072
 NUM_VIDEOS, NUM_ACTIONS = 213, 20
 NUM_DETECTIONS, NUM_INSTANCES = 42_400, 3_358
 
 Work = Callable[[], object]
+Clock = Callable[[], float]
 Drop = Callable[[Tensor], Tensor]
 
 
@@ -118,26 +126,24 @@ def measure_training(
     print("|---|---|---|---|---|---|")
     for name in names:
         detector = build(name, {} if paper else SMALL[name], 3072 if paper else 1280, device)
-        sampler = make_sampler(detector)
-        kept = next(sampler.batches(0, 1))
+        sampler = make_sampler(detector, LOADED_VIDEOS, rows=8 * LOADED_VIDEOS)
+        kept = next(epochs(sampler))
         step = training_step(detector, device, dtype)
-        loaded = endless(sampler)
         # Of oneDNN's recurrent layers the counter would see nothing.
         with torch.backends.mkldnn.flags(enabled=False):
             work = count_products(lambda step=step, kept=kept: step(kept))
-        seconds = in_turns(
-            {
-                "memory": lambda step=step, kept=kept: step(kept),
-                "loader": lambda step=step, ours=loaded: step(next(ours)),
-            },
-            device,
-            rounds,
-        )
-        median = statistics.median(seconds["memory"])
+        kept_step = partial(step, kept)
+        median = statistics.median(in_turns({"": kept_step}, now(device), rounds)[""])
+        with closing(made_ahead(epochs(sampler), "windows")) as loaded:
+            seconds = in_turns(
+                {"memory": kept_step, "loader": lambda step=step, loaded=loaded: step(next(loaded))},
+                time.perf_counter if device.type == "cpu" else now(device),
+                rounds,
+                LOADER_SECONDS,
+            )
         print(
             f"| `{name}` | {count(detector):,} | {work / 1e9:.2f} | {median:.3f} "
-            f"| {work / median / peak:.0%} "
-            f"| {ratio(seconds['loader'], seconds['memory'])} |",
+            f"| {work / median / peak:.0%} | {ratio(seconds['loader'], seconds['memory'])} |",
             flush=True,
         )
 
@@ -168,7 +174,7 @@ def compare_trn(hidden: int, features: int, device: torch.device, rounds: int) -
             "plain": lambda: plain_trn(model, batch).backward(),
             "here": partial(learn, model, batch, device),
         },
-        device,
+        now(device),
         rounds,
     )
     print_ratio(
@@ -191,7 +197,7 @@ def compare_oadtr(sizes: Mapping[str, Any], features: int, device: torch.device,
             "plain": lambda: plain_oadtr(model, single, device).backward(),
             "here": partial(learn, model, batch, device),
         },
-        device,
+        now(device),
         rounds,
     )
     note = f"{samples} windows; bytes a sample {theirs:,.0f} and {ours:,.0f}, {theirs / ours:.0f} x fewer"
@@ -217,7 +223,7 @@ def compare_miniroad(sizes: Mapping[str, Any], features: int, device: torch.devi
             "here": partial(learn, model, batch, device),
             "chunks": partial(learn, chunked, long, device),
         },
-        device,
+        now(device),
         rounds,
     )
 
@@ -383,7 +389,7 @@ def measure_streaming(names: list[str], device: torch.device, rounds: int) -> No
                 "step": lambda one=detector, state=state, feature=feature: one.step(feature, state),
                 "anew": anew,
             },
-            device,
+            now(device),
             rounds,
             least=0.2,
         )
@@ -445,7 +451,7 @@ def window_anew(detector: Detector, device: torch.device) -> Work:
 
 def measure_segments(rounds: int) -> None:
     truth, detections = random_segments(NUM_INSTANCES, 1), random_segments(NUM_DETECTIONS, 2)
-    seconds = in_turns({"here": lambda: evaluate_segments(truth, detections)}, torch.device("cpu"), rounds)
+    seconds = in_turns({"here": lambda: evaluate_segments(truth, detections)}, time.process_time, rounds)
     started = time.process_time()
     plain = plain_segment_map(truth, detections)
     loop = time.process_time() - started
@@ -521,7 +527,7 @@ def make_sampler(
     data = [
         LabelledVideo(
             str(number),
-            random.normal(size=(length, detector.input_size)).astype(np.float16),
+            mapped(random.normal(size=(length, detector.input_size)).astype(np.float16)),
             np.eye(NUM_CLASSES, dtype=np.uint8)[random.integers(NUM_CLASSES, size=length)],
             np.zeros(length, bool),
         )
@@ -530,9 +536,22 @@ def make_sampler(
     return WindowSampler(data, sampling, context=detector.context, horizon=detector.horizon, seed=0)
 
 
-def endless(sampler: WindowSampler) -> Iterator[WindowBatch]:
-    while True:
-        yield from sampler.batches(0, 1)
+def epochs(sampler: WindowSampler) -> Iterator[WindowBatch]:
+    """Batches without end, all of `ROWS` windows, so that one costs what another does."""
+    for epoch in itertools.count():
+        (windows,) = sampler.draw(epoch, 1)
+        for number in range(len(windows) // ROWS):
+            random = np.random.default_rng([epoch, number])
+            yield sampler.collate(windows[number * ROWS :][:ROWS], random)
+
+
+def mapped(features: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+    """The same features as a feature store gives them: a read-only view of a file."""
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file, features)
+        file.flush()
+        view: npt.NDArray[np.float16] = np.load(file.name, mmap_mode="r")
+        return view
 
 
 def training_step(
@@ -551,7 +570,7 @@ def training_step(
 
 
 def in_turns(
-    works: Mapping[str, Work], device: torch.device, rounds: int, least: float = 0.0
+    works: Mapping[str, Work], clock: Clock, rounds: int, least: float = 0.0
 ) -> dict[str, list[float]]:
     """Seconds of each work in each round, after one run to warm up; repeated for at least `least` seconds."""
     seconds: dict[str, list[float]] = {name: [] for name in works}
@@ -559,19 +578,22 @@ def in_turns(
         work()
     for _ in range(rounds):
         for name, work in works.items():
-            started, times = now(device), 0
-            while times == 0 or now(device) - started < least:
+            started, times = clock(), 0
+            while times == 0 or clock() - started < least:
                 work()
                 times += 1
-            seconds[name].append((now(device) - started) / times)
+            seconds[name].append((clock() - started) / times)
     return seconds
 
 
-def now(device: torch.device) -> float:
-    if device.type == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize(device)
-    return time.perf_counter()
+def now(device: torch.device) -> Clock:
+    """Tells seconds of work on a device: of the processor, or of the clock once a GPU is done."""
+
+    def of_gpu() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return time.process_time if device.type == "cpu" else of_gpu
 
 
 def ratio(dividends: list[float], divisors: list[float]) -> str:
