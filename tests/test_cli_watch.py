@@ -202,7 +202,18 @@ def test_numbers_that_mean_nothing_are_refused(trained: Project, option: str, va
     assert f"'{option}'" in errors
 
 
+def test_the_environment_is_by_default_that_of_kedro(trained: Project) -> None:
+    done = CliRunner().invoke(
+        cli_watch.watch,
+        ["film.mp4", "-d", "rnn", "--fast"],
+        obj=bootstrap_project(trained.path),
+        env={"KEDRO_ENV": trained.env},
+    )
+    assert done.exit_code == 0, done.stderr
+
+
 def test_before_a_training_it_says_how_to_train(project: Project) -> None:
+    (project.path / "film.mp4").touch()
     for command in (cli_watch.watch, cli_watch.highlights):
         code, _, errors = call(project, command, "film.mp4")
         assert code == 1
@@ -237,6 +248,7 @@ def test_highlights_that_are_none_are_said(trained: Project) -> None:
     ("arguments", "said"),
     [
         (["nothing.mp4"], "There is no such video"),
+        (["rtsp://user:pass@camera/1"], "A stream has no end"),
         (["conf/base/globals.yml"], "cannot be opened as a video"),
         (["film.mp4", "-o", "conf"], "would be replaced"),
         (["film.mp4", "-o", "film.mp4/out"], "The folder cannot be made"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from kedro.framework.cli.utils import env_option
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from rich.console import Console
@@ -33,9 +34,9 @@ def tokenizers() -> None:
 @tokenizers.command("show")
 @click.argument("text")
 @click.option("--tokenizer", "-t", "names", multiple=True, help="Only this one; may be given several times.")
-@click.option("--env", "-e", default="base", show_default=True, help="The environment of the configuration.")
+@env_option
 @click.pass_obj
-def show_tokenizers(metadata: ProjectMetadata, text: str, names: tuple[str, ...], env: str) -> None:
+def show_tokenizers(metadata: ProjectMetadata, text: str, names: tuple[str, ...], env: str | None) -> None:
     """Show how each trained tokenizer splits TEXT: its tokens, their ids, and how many there are."""
     folder = _folder(metadata.project_path, env)
     try:
@@ -47,7 +48,7 @@ def show_tokenizers(metadata: ProjectMetadata, text: str, names: tuple[str, ...]
         _show(console, name, tokenizer, text)
 
 
-def _folder(project: Path, env: str) -> Path:
+def _folder(project: Path, env: str | None) -> Path:
     context = KedroSession.create(project, env=env, save_on_close=False).load_context()
     return project / str(context.config_loader["globals"]["data"]) / _FOLDER
 

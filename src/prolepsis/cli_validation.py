@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import click
+from kedro.framework.cli.utils import env_option
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
@@ -20,9 +21,9 @@ def validation() -> None:
 
 @validation.command("run")
 @click.argument("datasets", nargs=-1)
-@click.option("--env", "-e", default="base", show_default=True, help="The environment of the catalog.")
+@env_option
 @click.pass_obj
-def run_validation(metadata: ProjectMetadata, datasets: tuple[str, ...], env: str) -> None:
+def run_validation(metadata: ProjectMetadata, datasets: tuple[str, ...], env: str | None) -> None:
     """Check DATASETS, or all that have a validator, as they lie on disk; fail if one breaks its suite."""
     # The context is held by a name: validators learn from it, while it lives, where the project is.
     context = KedroSession.create(metadata.project_path, env=env, save_on_close=False).load_context()

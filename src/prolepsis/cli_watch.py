@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.config import MissingConfigException
+from kedro.framework.cli.utils import env_option
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from pydantic import ValidationError
@@ -48,9 +49,6 @@ _RATE = _Range(0, min_open=True)
 _MODELS = Path("06_models") / "detectors"
 _REPORTS = Path("08_reporting")
 
-_environment = click.option(
-    "--env", "-e", default="base", show_default=True, help="The environment of the configuration."
-)
 _detector = click.option(
     "--detector", "-d", default="trn", show_default=True, help="A trained detector, by its variant's name."
 )
@@ -115,22 +113,23 @@ def _segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Of the page; 0 for any that is free.",
 )
 @_device
-@_environment
+@env_option
 @click.pass_obj
 @told
-def watch(metadata: ProjectMetadata, source: str, detector: str, env: str, **options: Any) -> None:
+def watch(metadata: ProjectMetadata, source: str, detector: str, env: str | None, **options: Any) -> None:
     """Watch SOURCE with a trained detector, and tell what it sees as JSON lines.
 
     SOURCE is a video file (played at its own pace, or with --fast), a camera's number, the address of a
     stream (rtsp://, http://, …), or a folder in which features arrive as .npy files.
     """
+    from prolepsis.action.hysteresis import steps_of
     from prolepsis.watch.alerts import AlertRule
 
     settings = _settings(metadata, env)
     model = _model(settings, detector, options["device"])
     rule = AlertRule(
         _rule(settings, model, options),
-        round(options["cool_down"] * model.rate),
+        steps_of(options["cool_down"], model.rate),
         _chosen(options["classes"], model.class_names),
     )
     log = options["log"] or settings.data / _REPORTS / "watch" / f"{detector}.jsonl"
@@ -205,13 +204,15 @@ class _Settings:
     image_folder_rate: float
 
 
-def _settings(metadata: ProjectMetadata, env: str) -> _Settings:
+def _settings(metadata: ProjectMetadata, env: str | None) -> _Settings:
     context = KedroSession.create(metadata.project_path, env=env, save_on_close=False).load_context()
     try:
         shared = context.config_loader["globals"]
     except MissingConfigException as error:
         raise ProlepsisError(
-            f"There is no environment {env!r}.", where="--env", remedy="Give the name of a folder in conf."
+            f"There is no environment {context.env!r}.",
+            where="--env",
+            remedy="Give the name of a folder in conf.",
         ) from error
     return _Settings(
         data=metadata.project_path / str(shared["data"]),
@@ -299,15 +300,19 @@ def _chosen(names: Sequence[str], class_names: Sequence[str]) -> frozenset[int] 
     help="The folder to write; by default 08_reporting/highlights/VIDEO of the data.",
 )
 @_device
-@_environment
+@env_option
 @click.pass_obj
 @told
-def highlights(metadata: ProjectMetadata, video: Path, detector: str, env: str, **options: Any) -> None:
+def highlights(
+    metadata: ProjectMetadata, video: Path, detector: str, env: str | None, **options: Any
+) -> None:
     """Find the best moments of VIDEO: a table, pictures on one page, and with --cut a film of them."""
     from prolepsis.watch.highlights import check_writable, find_highlights, write_highlights
+    from prolepsis.watch.sources import check_video
 
     settings = _settings(metadata, env)
-    folder = options["output"] or settings.data / _REPORTS / "highlights" / video.stem
+    check_video(video)
+    folder = options["output"] or settings.data / _REPORTS / "highlights" / _name(video)
     check_writable(folder, video)
     model = _model(settings, detector, options["device"])
     rule = _rule(settings, model, options)
@@ -320,6 +325,12 @@ def highlights(metadata: ProjectMetadata, video: Path, detector: str, env: str, 
     else:
         click.echo("No action was probable enough for long enough. A lower --threshold finds more.")
     click.echo(folder / "index.html")
+
+
+def _name(video: Path) -> str:
+    """A file's name without its ending, or the whole name of a folder of images."""
+    whole = video.resolve()
+    return whole.name if whole.is_dir() else whole.stem
 
 
 def _watched(settings: _Settings, model: "WatchModel", video: Path) -> "WatchedVideo":

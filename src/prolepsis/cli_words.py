@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
+from kedro.framework.cli.utils import env_option
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from kedro.io import DatasetError
@@ -22,9 +23,6 @@ Found = list[tuple[str, float]]
 _count = click.option(
     "--count", "-n", type=click.IntRange(min=1), default=10, show_default=True, help="How many words to list."
 )
-_environment = click.option(
-    "--env", "-e", default="base", show_default=True, help="The environment of the configuration."
-)
 
 
 @click.group()
@@ -35,9 +33,9 @@ def words() -> None:
 @words.command("nearest")
 @click.argument("word")
 @_count
-@_environment
+@env_option
 @click.pass_obj
-def show_nearest(metadata: ProjectMetadata, word: str, count: int, env: str) -> None:
+def show_nearest(metadata: ProjectMetadata, word: str, count: int, env: str | None) -> None:
     """List the words whose vectors lie nearest to that of WORD, by cosine."""
     _answer(metadata, env, f"Nearest to {word}", lambda vectors: vectors.neighbours(word, count))
 
@@ -47,9 +45,9 @@ def show_nearest(metadata: ProjectMetadata, word: str, count: int, env: str) -> 
 @click.argument("a")
 @click.argument("c")
 @_count
-@_environment
+@env_option
 @click.pass_obj
-def show_analogy(metadata: ProjectMetadata, b: str, a: str, c: str, count: int, env: str) -> None:
+def show_analogy(metadata: ProjectMetadata, b: str, a: str, c: str, count: int, env: str | None) -> None:
     """A is to B as C is to which word? Lists the words nearest to B - A + C.
 
     `kedro words analogy king man woman` asks: man is to king as woman is to …? So the first word and the last
@@ -63,7 +61,9 @@ def show_analogy(metadata: ProjectMetadata, b: str, a: str, c: str, count: int, 
     )
 
 
-def _answer(metadata: ProjectMetadata, env: str, title: str, find: Callable[["WordVectors"], Found]) -> None:
+def _answer(
+    metadata: ProjectMetadata, env: str | None, title: str, find: Callable[["WordVectors"], Found]
+) -> None:
     try:
         vectors = _load(metadata, env)
         found = find(vectors)
@@ -73,7 +73,7 @@ def _answer(metadata: ProjectMetadata, env: str, title: str, find: Callable[["Wo
     Console().print(_table(vectors, found))
 
 
-def _load(metadata: ProjectMetadata, env: str) -> "WordVectors":
+def _load(metadata: ProjectMetadata, env: str | None) -> "WordVectors":
     session = KedroSession.create(metadata.project_path, env=env, save_on_close=False)
     try:
         # Not `catalog.load`, which would write a log line above the answer.

@@ -9,7 +9,7 @@ from prolepsis.variants import VARIANTS
 __all__ = ["CONFIG_LOADER_ARGS", "DISABLE_HOOKS_FOR_PLUGINS", "HOOKS", "VARIANTS"]
 
 # Read when torch is loaded. OpenMP's threads else spin while they wait for each other: with any other load on
-# the machine, training on two cores then takes up to ten times as long.
+# the machine, training on two cores then takes many times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 CONFIG_LOADER_ARGS = {

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prolepsis.action.hysteresis import FoundSegment, Hysteresis, SegmentFinder, find_segments
+from prolepsis.action.hysteresis import FoundSegment, Hysteresis, SegmentFinder, find_segments, steps_of
 
 tenths = st.integers(0, 10).map(lambda number: number / 10)
 rules = st.builds(
@@ -74,3 +74,11 @@ def test_a_class_is_running_once_its_segment_is_long_enough_and_until_it_is_over
 def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"threshold|steps"):
         Hysteresis(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rate", "steps"),
+    [(0.0, 4.0, 0), (0.3, 4.0, 2), (0.5, 4.0, 2), (2.0, 6.25, 13), (0.1 + 0.2, 10.0, 3), (1 / 3, 3.0, 1)],
+)
+def test_so_many_steps_last_at_least_so_long(seconds: float, rate: float, steps: int) -> None:
+    assert steps_of(seconds, rate) == steps

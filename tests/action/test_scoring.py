@@ -15,14 +15,20 @@ def features_of(lengths: dict[str, int]) -> dict[str, np.ndarray]:
     return {name: random.normal(size=(length, 4)).astype(np.float16) for name, length in lengths.items()}
 
 
-def test_videos_scored_together_get_what_each_gets_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prolepsis.action.scoring._STEPS_AT_ONCE", 30)
+@pytest.mark.parametrize(("limit", "number"), [("_STEPS_AT_ONCE", 30), ("_VALUES_AT_ONCE", 120)])
+def test_videos_scored_together_get_what_each_gets_alone(
+    limit: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"prolepsis.action.scoring.{limit}", number)
     torch.manual_seed(0)
     config = OadTR.Config(window_steps=3, hidden_size=8, encoder_heads=2, decoder_steps=2, decoder_heads=2)
     detector = OadTR(config, input_size=4, num_classes=3).eval()
     features = features_of({"a": 9, "b": 1, "c": 14, "d": 12})
+    shapes = []
+    detector.register_forward_pre_hook(lambda _, inputs: shapes.append(tuple(inputs[0].shape[:2])))
     scored = {one.video: one for one in score_videos(detector, features, features, CPU)}
     assert scored.keys() == features.keys()
+    assert shapes == [(2, 9), (2, 14)]
     for name, values in features.items():
         alone = torch.from_numpy(values.astype(np.float32)).unsqueeze(0)
         with torch.no_grad():

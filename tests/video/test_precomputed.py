@@ -164,6 +164,19 @@ def test_files_that_differ_by_one_step_are_cut_to_the_shortest(
     assert "1 videos have features and targets of different lengths" in caplog.text
 
 
+@pytest.mark.parametrize("part", ["rgb", "target"])
+def test_whichever_file_is_longer_the_cut_is_told(
+    part: str, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    find(folder, {"a": "train", "b": "test"})
+    assert not caplog.text
+    path = folder / part / "a.npy"
+    values = np.load(path)
+    np.save(path, np.concatenate([values, values[-1:]]))
+    find(folder, {"a": "train", "b": "test"})
+    assert "1 videos have features and targets of different lengths" in caplog.text
+
+
 def test_files_that_differ_by_more_are_refused_with_their_lengths(folder: Path) -> None:
     write(folder, "flow", "a", np.zeros((9, 3)))
     with pytest.raises(ProlepsisError, match="rgb 5, flow 9, target 5"):

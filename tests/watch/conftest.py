@@ -26,6 +26,7 @@ ENCODER: Mapping[str, Any] = {"seconds": 0.1, "cells": 2, "input_size": 16}
 DIMENSION = 8
 CPU = torch.device("cpu")
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
+    "frame_only": {},
     "rnn": {"cell": "gru", "hidden_size": 8},
     "trn": {"feature_size": 8, "hidden_size": 8, "decoder_steps": 2, "linear_std": 0.5},
     "idn": {"window_steps": 4, "embedding_size": 8, "hidden_size": 8},

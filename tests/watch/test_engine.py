@@ -208,6 +208,8 @@ def test_features_that_are_no_numbers_are_refused(tmp_path: Path, make_model: Ma
         ("features", replace(FAST, rate=25.0), "25 steps a second; the detector was trained at 6.25"),
         ("film.mp4", replace(FAST, rate=6.25), "Only features"),
         ("features", FAST, "no features in the folder"),
+        ("", FAST, "The source has no name"),
+        (".", FAST, "neither features"),
     ],
 )
 def test_a_source_that_does_not_fit_is_refused(
@@ -225,6 +227,19 @@ def test_a_source_that_does_not_fit_is_refused(
         list(Watch(model, open_source(source, model, opening)).beliefs())
 
 
+@pytest.mark.parametrize("opening", [FAST, replace(FAST, fast=False, rate=25.0)])
+def test_a_refusal_does_not_show_the_password_of_an_address(opening: Opening, make_model: MakeModel) -> None:
+    with pytest.raises(ProlepsisError) as caught:
+        open_source("rtsp://user:secret@camera/1", make_model(), opening)
+    assert "rtsp://camera/1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_features_may_be_on_their_way_into_a_folder(tmp_path: Path, make_model: MakeModel) -> None:
+    (tmp_path / "0.npy.part").write_bytes(b"")
+    open_source(str(tmp_path), make_model(), FAST)
+
+
 def test_the_address_of_a_file_is_that_file(film: Path, make_model: MakeModel) -> None:
     model = make_model()
     renamed = film.rename(film.with_name("a film.mp4"))
@@ -238,6 +253,12 @@ def test_pictures_need_the_encoder_of_the_features(film: Path, make_model: MakeM
         open_source(str(film), model, FAST)
     features: WatchModel = make_model(encoder="precomputed")
     assert features.encoder is None
+
+
+def test_an_encoder_that_is_not_installed_is_named(make_model: MakeModel) -> None:
+    with pytest.raises(ProlepsisError, match="frame_diference") as caught:
+        make_model(encoder="frame_diference")
+    assert "frame_difference" in str(caught.value)
 
 
 def test_an_encoder_with_other_weights_is_refused(make_model: MakeModel) -> None:

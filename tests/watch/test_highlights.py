@@ -9,6 +9,7 @@ import av
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from prolepsis.action.hysteresis import Hysteresis
 from prolepsis.errors import ProlepsisError
@@ -16,6 +17,7 @@ from prolepsis.video.errors import UnreadableVideoError
 from prolepsis.video.media import VideoFrames, probe, to_picture
 from prolepsis.watch.highlights import (
     WatchedVideo,
+    check_writable,
     cut_video,
     find_highlights,
     merge_spans,
@@ -135,6 +137,38 @@ def test_nothing_found_is_said_and_nothing_is_cut(video: WatchedVideo, tmp_path:
     assert table.is_empty()
     assert "A lower --threshold finds more" in (tmp_path / "highlights" / "index.html").read_text()
     assert not (tmp_path / "highlights" / "highlights.mp4").exists()
+
+
+def test_a_cut_begins_with_the_frame_on_show(tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    for number in range(4):  # at 0, 5, 10 and 15 s
+        picture = np.full((48, 64, 3), 20 + 2 * number, np.uint8)
+        Image.fromarray(picture).save(slow / f"{number}.png")
+    cut_video(slow, [(1.0, 2.0), (4.0, 12.0), (13.0, 14.0)], tmp_path / "cut.mp4", image_folder_rate=0.2)
+    assert numbers(tmp_path / "cut.mp4") == [(0.0, 0), (1.0, 0), (2.0, 1), (7.0, 2), (9.0, 2)]
+
+
+def test_a_film_that_begins_late_is_cut_from_its_first_frame(tmp_path: Path) -> None:
+    slow = grey_film(tmp_path / "film.mp4", 1.0)
+    cut_video(slow, [(0.5, 0.6), (0.99, 3.0)], tmp_path / "cut.mp4")
+    assert numbers(tmp_path / "cut.mp4") == [(0.0, 12), (0.02, 13), (0.06, 14), (0.1, 24)]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"video": 3}', '"video"'])
+def test_a_folder_with_another_file_of_that_name_is_left_alone(
+    content: str, video: WatchedVideo, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "highlights.json").write_text(content)
+    with pytest.raises(ProlepsisError, match="holds other things than highlights"):
+        check_writable(folder, video.path)
+
+
+def test_there_is_no_folder_above_the_root(video: WatchedVideo) -> None:
+    with pytest.raises(ProlepsisError, match="holds other things than highlights"):
+        check_writable(Path("/"), video.path)
 
 
 def test_a_film_with_odd_sides_is_cut_to_even_ones(tmp_path: Path) -> None:

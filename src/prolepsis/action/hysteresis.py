@@ -5,10 +5,13 @@ A class's segment begins where its probability reaches `start_threshold` and end
 around one threshold makes one segment, not many. Nothing looks ahead: what is live has the same rule.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+_ROUNDING = 1e-6  # what a product of seconds and rate may be off, in steps
 
 Floats = npt.NDArray[np.floating]
 
@@ -36,6 +39,15 @@ class Hysteresis:
             )
         if self.min_steps < 1 or self.release_steps < 1:
             raise ValueError("min_steps and release_steps must be at least 1")
+
+
+def steps_of(seconds: float, rate: float) -> int:
+    """The fewest steps that last at least so long.
+
+    >>> steps_of(0.6, 5.0), steps_of(0.61, 5.0)
+    (3, 4)
+    """
+    return math.ceil(seconds * rate - _ROUNDING)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from prolepsis.action.detectors.base import Detector
 from prolepsis.errors import ProlepsisError
 from prolepsis.training.device import autocast
 
-# Steps (videos x their greatest length) scored at a time; bounds the memory.
+# Steps (videos x their greatest length) scored at a time, and values of their features; bounds the memory.
 _STEPS_AT_ONCE = 16_384
+_VALUES_AT_ONCE = 2**26
 
 Float32s = npt.NDArray[np.float32]
 
@@ -41,7 +42,8 @@ def score_videos(
         ProlepsisError: the features are not as long as those that the detector was built for.
     """
     detector.to(device).eval()
-    for batch in _batches(features, videos):
+    steps_at_once = min(_STEPS_AT_ONCE, _VALUES_AT_ONCE // detector.input_size)
+    for batch in _batches(features, videos, steps_at_once):
         yield from _score(detector, features, batch, device, precision)
 
 
@@ -77,10 +79,12 @@ def _score(
     ]
 
 
-def _batches(features: Mapping[str, npt.NDArray[np.floating]], videos: Iterable[str]) -> Iterator[list[str]]:
+def _batches(
+    features: Mapping[str, npt.NDArray[np.floating]], videos: Iterable[str], steps_at_once: int
+) -> Iterator[list[str]]:
     batch: list[str] = []
     for video in sorted(videos, key=lambda name: (len(features[name]), name)):
-        if batch and (len(batch) + 1) * len(features[video]) > _STEPS_AT_ONCE:
+        if batch and (len(batch) + 1) * len(features[video]) > steps_at_once:
             yield batch
             batch = []
         batch.append(video)

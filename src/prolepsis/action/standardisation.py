@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prolepsis.action.detectors.base import Detector, DetectorOutput, State, StepOutput, WindowBatch
 
-_ROWS_AT_ONCE = 4096
+_VALUES_AT_ONCE = 2**22  # of features, 32 MiB; a step may have tens of thousands
 
 
 @dataclass(frozen=True)
@@ -71,5 +71,6 @@ class StandardisedDetector(Detector):
 
 def _blocks(videos: list[npt.NDArray[np.floating]]) -> Iterable[npt.NDArray[np.float64]]:
     for video in videos:
-        for start in range(0, len(video), _ROWS_AT_ONCE):
-            yield video[start : start + _ROWS_AT_ONCE].astype(np.float64)
+        rows_at_once = max(1, _VALUES_AT_ONCE // video.shape[1])
+        for start in range(0, len(video), rows_at_once):
+            yield video[start : start + rows_at_once].astype(np.float64)

@@ -42,6 +42,9 @@ from prolepsis.video.labels import BACKGROUND, step_times
 PUBLISHED = "published"
 """Stands in `frame_labels` where a rule's name would: whoever made the labels knows it."""
 
+ENCODER_NAME = "precomputed"
+"""Stands where the name of the encoder would."""
+
 _VALUES_AT_ONCE = 1 << 24
 _MOST_SHOWN = 5
 _CLASS_KEYS = ("class_names", "class_index")  # LSTR and TeSTra; TRN and OadTR
@@ -201,7 +204,9 @@ def find_videos(
     ]
     if not found:
         raise ProlepsisError("Not one listed video is there.", where=folder)
-    cut = sum(one.num_steps < len(open_array(one.targets)) for one in found)
+    cut = sum(
+        any(one.num_steps < len(open_array(file)) for file in (*one.streams, one.targets)) for one in found
+    )
     if cut:
         _logger.warning("%d videos have features and targets of different lengths: cut to the shorter", cut)
     return found

@@ -1,7 +1,7 @@
 """A folder in which features arrive, as `.npy` files: each of one step `[D]` or of several `[T, D]`.
 
 Files are taken in the order of their names, numbers by their size (9 before 10), each once. Whoever writes
-them writes aside and renames. What is no `.npy` file is passed over, and counted.
+them writes aside and renames. What is no `.npy` file is passed over, and told of.
 """
 
 import re
@@ -18,7 +18,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.video.live import Clock
 from prolepsis.watch.engine import StepFeature
 
-_SUFFIX = ".npy"
+FEATURE_SUFFIX = ".npy"
 _POLL_S = 0.05
 _NUMBERS = re.compile(r"(\d+)", re.ASCII)
 
@@ -57,7 +57,6 @@ class FeaturesFolder:
         self._on_problem = on_problem
         self._clock = clock
         self._known: set[str] = set()
-        self.num_passed_over = 0
 
     def features(self, stop: threading.Event) -> Generator[StepFeature]:
         """The steps of all files, and then of those that come.
@@ -93,9 +92,9 @@ class FeaturesFolder:
         new = sorted(names - self._known, key=_natural)
         self._known |= names
         for name in new:
-            if not name.endswith(_SUFFIX):
-                self._pass_over(f"{name} is passed over: it is no {_SUFFIX} file")
-        return [self._folder / name for name in new if name.endswith(_SUFFIX)]
+            if not name.endswith(FEATURE_SUFFIX):
+                self._on_problem(f"{name} is passed over: it is no {FEATURE_SUFFIX} file")
+        return [self._folder / name for name in new if name.endswith(FEATURE_SUFFIX)]
 
     def _read(self, path: Path) -> NDArray[np.float32]:
         try:
@@ -103,7 +102,7 @@ class FeaturesFolder:
                 values = np.lib.format.read_array(file, allow_pickle=False)
         # A header that is cut off gives TokenError, one that promises too much MemoryError.
         except (ValueError, OSError, TokenError, MemoryError) as error:
-            self._pass_over(f"{path.name} is passed over: it cannot be read as an array: {error}")
+            self._on_problem(f"{path.name} is passed over: it cannot be read as an array: {error}")
             return np.empty((0, self._input_size), np.float32)
         rows = values[np.newaxis] if values.ndim == 1 else values
         if rows.ndim != 2 or rows.shape[1] != self._input_size or not np.issubdtype(rows.dtype, np.floating):
@@ -115,10 +114,6 @@ class FeaturesFolder:
             )
         features: NDArray[np.float32] = rows.astype(np.float32)
         return features
-
-    def _pass_over(self, message: str) -> None:
-        self.num_passed_over += 1
-        self._on_problem(message)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -1,7 +1,9 @@
 """The best moments of a video: segments of each class, as tables, one page with pictures, and a cut."""
 
 import json
+import math
 import os
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -149,27 +151,37 @@ def write_highlights(
 def check_writable(folder: Path, video: Path) -> None:
     """Raises ProlepsisError where a folder holds other things than highlights of this video, which would be
     replaced; or where there can be no such folder."""
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    above = next((parent for parent in folder.absolute().parents if parent.exists()), folder)
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise ProlepsisError(
             "The folder cannot be made.",
             where=folder,
             remedy=f"Give another with --output: {above} is no folder, or one that you may not write to.",
         )
-    if folder.exists() and not (folder / TABLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    other = _video_of(folder / TABLE)
+    if other is None:
         raise ProlepsisError(
             "The folder holds other things than highlights, and would be replaced.",
             where=folder,
             remedy="Give another folder with --output.",
         )
-    if (folder / TABLE).is_file():
-        other = json.loads((folder / TABLE).read_text(encoding="utf-8"))["video"]
-        if other != str(video.absolute()):
-            raise ProlepsisError(
-                f"The folder holds the highlights of another video, {other}, and would be replaced.",
-                where=folder,
-                remedy="Give another folder with --output, or take that one away.",
-            )
+    if other != str(video.absolute()):
+        raise ProlepsisError(
+            f"The folder holds the highlights of another video, {other}, and would be replaced.",
+            where=folder,
+            remedy="Give another folder with --output, or take that one away.",
+        )
+
+
+def _video_of(table: Path) -> str | None:
+    """The video that a file of highlights is of; None if it is no such file."""
+    try:
+        video = json.loads(table.read_bytes())["video"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return video if isinstance(video, str) else None
 
 
 def merge_spans(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -192,7 +204,8 @@ def cut_video(
 ) -> None:
     """Writes the pictures of a video within some spans, one after another, as H.264 in MP4; no sound.
 
-    Frames keep their distances in time; the first of a span follows where the span before ended.
+    Frames keep their distances in time; a span begins with the frame on show at its start, where the span
+    before ended.
 
     Args:
         spans: seconds, ascending, apart from each other.
@@ -207,31 +220,45 @@ def cut_video(
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = _CLOCK
         size: tuple[int, int] | None = None
-        for time, frame in _within(VideoFrames(path, image_folder_rate), spans):
+        for time, length, frame in _within(VideoFrames(path, image_folder_rate), spans):
             if size is None:
                 # H.264 with halved colours has even sides; a picture's size may change within a video.
                 width, height = (max(2, side // 2 * 2) for side in shown_size(frame))
                 size = stream.height, stream.width = height, width
             out = av.VideoFrame.from_ndarray(to_picture(frame, size), format="rgb24")
-            out.pts, out.time_base = round(time / _CLOCK), _CLOCK
+            out.pts, out.time_base, out.duration = round(time / _CLOCK), _CLOCK, round(length / _CLOCK)
             container.mux(stream.encode(out))
         container.mux(stream.encode())
 
 
-def _within(frames: VideoFrames, spans: Sequence[tuple[float, float]]) -> Iterator[tuple[float, Any]]:
-    """The frames that begin within spans, at their times in the cut."""
+def _within(frames: VideoFrames, spans: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float, Any]]:
+    """The frames on show within spans: when each comes in the cut, for how many seconds, and itself."""
     before = 0.0
-    left = iter(spans)
-    start, end = next(left)
-    for time, frame in frames:
-        while time >= end:
+    left = deque(spans)
+    for begins, ends, frame in _on_show(frames):
+        while left and left[0][0] < ends:
+            start, end = left[0]
+            first = max(begins, start)
+            if first < min(ends, end):
+                yield before + first - start, min(ends, end) - first, frame
+            if ends < end:
+                break
             before += end - start
-            following = next(left, None)
-            if following is None:
-                return
-            start, end = following
-        if time >= start:
-            yield before + time - start, frame
+            left.popleft()
+        if not left:
+            return
+
+
+def _on_show(frames: VideoFrames) -> Iterator[tuple[float, float, Any]]:
+    """Each frame with the seconds from which and until which it is shown; the last one stays."""
+    shown: tuple[float, Any] | None = None
+    for time, frame in frames:
+        if shown is not None:
+            yield shown[0], time, shown[1]
+        # Before the first frame there is no other to show.
+        shown = (time if shown is not None else -math.inf, frame)
+    if shown is not None:
+        yield shown[0], math.inf, shown[1]
 
 
 def _pictures(video: WatchedVideo, times: Sequence[float]) -> list[bytes]:

@@ -15,6 +15,7 @@ from prolepsis.errors import ProlepsisError
 from prolepsis.report.timelines import class_hues
 from prolepsis.training.device import autocast, resolve_precision
 from prolepsis.training.saved_model import SavedModel
+from prolepsis.video import precomputed
 from prolepsis.video.encoders.base import FrameEncoder
 from prolepsis.video.encoders.clips import Clip
 from prolepsis.video.encoders.extraction import batch_of_clips
@@ -66,7 +67,8 @@ class WatchModel:
                 "The detector was trained on features that others computed, so no encoder here makes them "
                 "from pictures.",
                 where=f"detector {self.name!r}",
-                remedy="Give a folder in which such features arrive, or train on features of an encoder.",
+                remedy="Watch a folder in which such features arrive ('kedro watch FOLDER'), or train on "
+                "features of an encoder.",
             )
         return self.encoder
 
@@ -188,7 +190,7 @@ def _again(name: str) -> str:
 
 def _encoder(name: str, described: Mapping[str, Any], device: torch.device) -> Encoder | None:
     plugin = described["encoder"]
-    if plugin not in plugins.names(_ENCODERS):
+    if plugin == precomputed.ENCODER_NAME:
         return None
     encoder: FrameEncoder = plugins.load(_ENCODERS, plugin)(
         plugins.configure(_ENCODERS, plugin, described["config"])

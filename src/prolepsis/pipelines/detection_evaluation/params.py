@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
-from prolepsis.action.hysteresis import Hysteresis
+from prolepsis.action.hysteresis import Hysteresis, steps_of
 from prolepsis.video.rates import Rate
 
 
@@ -14,8 +14,8 @@ class SegmentParams(BaseModel):
     Attributes:
         start_threshold: the probability at which a segment of a class begins.
         end_threshold: the probability below which it ends.
-        min_seconds: how long a segment is at least.
-        release_seconds: how long the probability must stay below that.
+        min_seconds: how long a segment is at least; as steps rounded up.
+        release_seconds: how long the probability must stay below that; likewise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,7 +36,7 @@ class SegmentParams(BaseModel):
 
     def rule(self, rate: float) -> Hysteresis:
         """At `rate` steps per second."""
-        steps = (max(1, round(seconds * rate)) for seconds in (self.min_seconds, self.release_seconds))
+        steps = (max(1, steps_of(seconds, rate)) for seconds in (self.min_seconds, self.release_seconds))
         return Hysteresis(self.start_threshold, self.end_threshold, *steps)
 
 

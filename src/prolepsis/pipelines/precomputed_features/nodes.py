@@ -51,7 +51,7 @@ def import_features(
                     yield video.video, rows
 
     stream = FeatureStream(
-        encoder="precomputed",
+        encoder=precomputed.ENCODER_NAME,
         config={"streams": list(parameters.streams), "maps": parameters.maps},
         weights_sha256="",
         precision="",

