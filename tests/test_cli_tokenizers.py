@@ -101,3 +101,9 @@ def test_no_text_has_no_tokens(project: Project, trained: dict[str, Tokenizer]) 
     code, output = call(project, "")
     assert code == 0
     assert "mine  0 tokens, 0 characters" in output
+
+
+def test_a_text_that_is_no_utf8_is_told(project: Project, trained: dict[str, Tokenizer]) -> None:
+    code, output = call(project, "\udcff")
+    assert code == 1
+    assert "The text is not UTF-8" in output

@@ -46,7 +46,8 @@ def trained(project: Project) -> Project:
 
 def call(project: Project, *arguments: str) -> tuple[int, str]:
     metadata = bootstrap_project(project.path)
-    done = CliRunner().invoke(cli_words.words, [*arguments, "--env", project.env], obj=metadata)
+    environment = [] if "--env" in arguments else ["--env", project.env]
+    done = CliRunner().invoke(cli_words.words, [*arguments, *environment], obj=metadata)
     return done.exit_code, done.output
 
 
@@ -111,3 +112,10 @@ def test_the_commands_are_among_kedros(project: Project) -> None:
     done: Any = CliRunner().invoke(cli, ["words", "--help"])
     assert done.exit_code == 0
     assert "nearest" in done.output and "analogy" in done.output
+
+
+def test_an_environment_that_is_not_there_is_told(trained: Project) -> None:
+    code, output = call(trained, "nearest", "cat", "--env", "nowhere")
+    assert code == 1
+    assert output.startswith("Error: ")
+    assert "nowhere" in output

@@ -37,6 +37,23 @@ def test_composites_hold_the_nodes_of_their_parts():
     }
 
 
+def test_what_writes_checkpoints_is_tagged():
+    found = {
+        node.name.rpartition(".")[2]
+        for pipeline in register_pipelines().values()
+        for node in pipeline.nodes
+        if RESUMABLE in node.tags
+    }
+    assert found == {
+        "fine_tune_encoders",
+        "ingest_corpus",
+        "pretrain_bert",
+        "pretrain_moco",
+        "train_detector",
+        "train_word_vectors",
+    }
+
+
 @pytest.mark.parametrize(
     "chain", [("text", "prolepsis.pipelines.video_ingestion"), ("report", "torch"), ("downstream", "sklearn")]
 )

@@ -1,12 +1,13 @@
 """The project's commands for `kedro`, and errors as messages for a person."""
 
-import os
 import sys
 from importlib import import_module
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+
+from prolepsis.cli_messages import for_a_person
 
 _GROUPS = {
     "stages": ("prolepsis.cli_stages", "The dvc.yaml made from pipelines, catalog and parameters."),
@@ -17,11 +18,6 @@ _GROUPS = {
     "watch": ("prolepsis.cli_watch", "A trained detector on a video, a camera or a stream."),
     "words": ("prolepsis.cli_words", "What the trained word vectors know of a word."),
 }
-_TRACEBACK = "PROLEPSIS_TRACEBACK"
-# How Kedro begins when no pipeline, namespace or node has the name that was asked for.
-_NOTHING_TO_RUN = ("Failed to find the pipeline", "Pipeline does not contain")
-
-Wanted = TypeVar("Wanted", bound=BaseException)
 
 
 class LazyGroup(click.Group):
@@ -47,49 +43,11 @@ def run(**options: Any) -> Any:
     try:
         return cast(Any, kedro_run.callback)(**options)
     except Exception as error:
-        message = _for_a_person(error)
-        if message is None or os.environ.get(_TRACEBACK):
+        message = for_a_person(error)
+        if message is None:
             raise
         click.secho(f"\n{message}", fg="red", err=True)
         sys.exit(1)
 
 
 cli.add_command(run)
-
-
-def _for_a_person(error: BaseException) -> str | None:
-    """The message of an error that is a user's to mend, or None for one that is a defect of the program."""
-    from kedro.config import MissingConfigException
-    from kedro.io.core import DatasetError
-    from kedro.validation import ParameterValidationError
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    from prolepsis.errors import ProlepsisError
-
-    known = _first_of(error, ProlepsisError)
-    if known is not None:
-        return str(known)
-    if isinstance(error, ParameterValidationError):
-        return _parameters(str(error))
-    if isinstance(error, DatasetError | MissingConfigException | YAMLError | OmegaConfBaseException):
-        return f"{error}\n  ({_TRACEBACK}=1 shows where in the program)"
-    if isinstance(error, ValueError) and str(error).startswith(_NOTHING_TO_RUN):
-        return str(error)
-    return None
-
-
-def _first_of(error: BaseException | None, kind: type[Wanted]) -> Wanted | None:
-    """The first exception of a kind along the chain of causes: Kedro wraps what datasets raise."""
-    while error is not None:
-        if isinstance(error, kind):
-            return error
-        error = error.__cause__
-    return None
-
-
-def _parameters(message: str) -> str:
-    """Pydantic's message without its links, and with the place where parameters are written."""
-    lines = [line for line in message.splitlines() if "errors.pydantic.dev" not in line]
-    where = "  where: conf/<environment>/parameters/, or --params on the command line"
-    return "\n".join([*lines, where])

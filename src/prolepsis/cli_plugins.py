@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prolepsis.errors import ProlepsisError
+from prolepsis.cli_messages import told
 from prolepsis.plugins import GROUPS, entry_point, load, names
 
 _PREFIX = "prolepsis."
@@ -41,6 +41,7 @@ def list_plugins(group: str | None) -> None:
 
 @plugins.command("show")
 @click.argument("name")
+@told
 def show_plugin(name: str) -> None:
     """Show what the plugin NAME is and what its configuration takes."""
     groups = [group for group in GROUPS if name in names(group)]
@@ -48,11 +49,7 @@ def show_plugin(name: str) -> None:
         known = sorted({known for group in GROUPS for known in names(group)})
         raise click.ClickException(f"There is no plugin {name!r}. Known: {', '.join(known)}.")
     for group in groups:
-        try:
-            plugin = load(group, name)
-        except ProlepsisError as error:
-            raise click.ClickException(str(error)) from error
-        _show(group, name, plugin)
+        _show(group, name, load(group, name))
 
 
 def _show(group: str, name: str, plugin: type[Any]) -> None:

@@ -11,6 +11,7 @@ from kedro.framework.startup import ProjectMetadata
 from rich.console import Console
 from rich.text import Text
 
+from prolepsis.cli_messages import told
 from prolepsis.errors import ProlepsisError
 
 if TYPE_CHECKING:
@@ -36,16 +37,21 @@ def tokenizers() -> None:
 @click.option("--tokenizer", "-t", "names", multiple=True, help="Only this one; may be given several times.")
 @env_option
 @click.pass_obj
+@told
 def show_tokenizers(metadata: ProjectMetadata, text: str, names: tuple[str, ...], env: str | None) -> None:
     """Show how each trained tokenizer splits TEXT: its tokens, their ids, and how many there are."""
-    folder = _folder(metadata.project_path, env)
-    try:
-        chosen = _load(folder, names)
-    except ProlepsisError as error:
-        raise click.ClickException(str(error)) from error
+    _refuse_what_is_no_text(text)
+    chosen = _load(_folder(metadata.project_path, env), names)
     console = Console()
     for name, tokenizer in chosen.items():
         _show(console, name, tokenizer, text)
+
+
+def _refuse_what_is_no_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ProlepsisError("The text is not UTF-8.", where="TEXT") from error
 
 
 def _folder(project: Path, env: str | None) -> Path:

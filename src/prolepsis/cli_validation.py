@@ -11,6 +11,8 @@ from kedro.framework.startup import ProjectMetadata
 from kedro.io import DatasetError
 from kedro.validation import validate_dataset
 
+from prolepsis.cli_messages import told
+
 _COLOURS = {"passed": "green", "no data yet": "yellow"}
 
 
@@ -23,6 +25,7 @@ def validation() -> None:
 @click.argument("datasets", nargs=-1)
 @env_option
 @click.pass_obj
+@told
 def run_validation(metadata: ProjectMetadata, datasets: tuple[str, ...], env: str | None) -> None:
     """Check DATASETS, or all that have a validator, as they lie on disk; fail if one breaks its suite."""
     # The context is held by a name: validators learn from it, while it lives, where the project is.

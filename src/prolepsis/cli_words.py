@@ -7,11 +7,10 @@ import click
 from kedro.framework.cli.utils import env_option
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
-from kedro.io import DatasetError
 from rich.console import Console
 from rich.table import Table
 
-from prolepsis.errors import ProlepsisError
+from prolepsis.cli_messages import told
 
 if TYPE_CHECKING:
     from prolepsis.text.word2vec.vectors import WordVectors
@@ -35,6 +34,7 @@ def words() -> None:
 @_count
 @env_option
 @click.pass_obj
+@told
 def show_nearest(metadata: ProjectMetadata, word: str, count: int, env: str | None) -> None:
     """List the words whose vectors lie nearest to that of WORD, by cosine."""
     _answer(metadata, env, f"Nearest to {word}", lambda vectors: vectors.neighbours(word, count))
@@ -47,6 +47,7 @@ def show_nearest(metadata: ProjectMetadata, word: str, count: int, env: str | No
 @_count
 @env_option
 @click.pass_obj
+@told
 def show_analogy(metadata: ProjectMetadata, b: str, a: str, c: str, count: int, env: str | None) -> None:
     """A is to B as C is to which word? Lists the words nearest to B - A + C.
 
@@ -64,24 +65,16 @@ def show_analogy(metadata: ProjectMetadata, b: str, a: str, c: str, count: int, 
 def _answer(
     metadata: ProjectMetadata, env: str | None, title: str, find: Callable[["WordVectors"], Found]
 ) -> None:
-    try:
-        vectors = _load(metadata, env)
-        found = find(vectors)
-    except ProlepsisError as error:
-        raise click.ClickException(str(error)) from error
+    vectors = _load(metadata, env)
+    found = find(vectors)
     click.secho(title, bold=True)
     Console().print(_table(vectors, found))
 
 
 def _load(metadata: ProjectMetadata, env: str | None) -> "WordVectors":
     session = KedroSession.create(metadata.project_path, env=env, save_on_close=False)
-    try:
-        # Not `catalog.load`, which would write a log line above the answer.
-        vectors: WordVectors = session.load_context().catalog[_VECTORS].load()
-    except DatasetError as error:
-        if isinstance(error.__cause__, ProlepsisError):  # Kedro wraps what a dataset raises
-            raise error.__cause__ from error
-        raise
+    # Not `catalog.load`, which would write a log line above the answer.
+    vectors: WordVectors = session.load_context().catalog[_VECTORS].load()
     return vectors
 
 

@@ -10,6 +10,8 @@ from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
 _KEY = "checkpoint_directory"
+RESUMABLE = "resumable"
+"""The tag of nodes that write checkpoints. Others may read the same parameters, and clear nothing."""
 
 
 class CheckpointHooks:
@@ -20,7 +22,8 @@ class CheckpointHooks:
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        names = sorted(name for name in pipeline.inputs() if name.startswith("params:"))
+        inputs = {name for node in pipeline.nodes if RESUMABLE in node.tags for name in node.inputs}
+        names = sorted(name for name in inputs if name.startswith("params:"))
         directories = {path for name in names for path in _checkpoint_directories(catalog.load(name))}
         existing = [path for path in sorted(directories) if path.is_dir()]
         if existing:

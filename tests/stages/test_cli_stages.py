@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 
 def test_sync_writes_and_then_finds_nothing_to_do(mini: Any) -> None:
     assert mini.stages("sync") == (0, "dvc.yaml: written, 5 stages\n")
@@ -86,3 +88,21 @@ def test_a_parameter_file_that_experiments_cannot_change_is_warned_of(mini: Any)
     assert code == 0
     assert "`dvc exp run -S conf/base/parameters/demo.yml:…` would fail" in output
     assert output.count("would fail") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("conf/base/parameters/train.yml", "train: [", "while parsing"),
+        ("conf/base/parameters/train.yml", "- train", "not names with values"),
+        ("conf/base/parameters/train.yml", "train: {mean: '${globals:nowhere}'}", "nowhere"),
+        ("data/01_raw/broken.dvc", "outs: [1]", "not what DVC writes"),
+        ("data/01_raw/broken.dvc", "- 1", "not what DVC writes"),
+        ("data/01_raw/broken.dvc", "outs: [", "not what DVC writes"),
+    ],
+)
+def test_files_that_are_broken_are_told(mini: Any, file: str, content: str, said: str) -> None:
+    mini.write(file, content)
+    code, output = mini.stages("check")
+    assert code == 1
+    assert said in output

@@ -102,6 +102,11 @@ def test_a_plugin_is_a_dependency_of_the_stage_whose_parameters_choose_it(mini: 
     assert "unused.py" not in code_of(mini, stage_of(mini, "train-total"))
 
 
+def test_a_plugin_that_is_not_installed_is_told(mini: Any) -> None:
+    mini.replace("conf/base/parameters/train.yml", "mini_doubler", "mini_dubler")
+    assert "Did you mean 'mini_doubler'?" in problems_of(mini)
+
+
 def test_dataset_classes_of_the_package_are_dependencies_with_what_they_import(mini: Any) -> None:
     mini.write(
         f"src/{mini.package}/tables.py",
@@ -168,13 +173,18 @@ def test_interpolations_between_parameters_and_globals_are_followed(mini: Any) -
     }
 
 
-def test_files_that_parameters_name_are_dependencies_whether_or_not_they_are_there(mini: Any) -> None:
+def test_files_that_parameters_name_are_dependencies_here_or_under_dvc(mini: Any) -> None:
     named = "'${globals:data}/01_raw/questions.jsonl', ./more/answers.v2.csv"
     others = (
-        "in/out, gensim:data/words.tsv, https://host/file.txt, ../elsewhere/file.txt, words.tsv, 1/2.5, a/.b"
+        "in/out, gensim:data/words.tsv, https://host/file.txt, ../there/file.txt, words.tsv, books/moby.txt"
     )
     mini.replace("conf/base/parameters/train.yml", "steps: []", f"steps: [{named}, {{deep: [{others}, 3]}}]")
     mini.write("data/03_primary/numbers.json", "[]")
+    mini.write("data/01_raw/questions.jsonl.dvc", "outs: [{path: questions.jsonl}]")
+    mini.write("more/answers.v2.csv", "")
+    mini.write("words.tsv", "")
+    (mini.path.parent / "there").mkdir()
+    (mini.path.parent / "there" / "file.txt").touch()
     assert stage_of(mini, "train-mean").data == (
         "data/01_raw/questions.jsonl",
         "data/03_primary/numbers.json",

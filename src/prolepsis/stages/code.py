@@ -11,6 +11,7 @@ import grimp
 from kedro.pipeline import Pipeline
 
 from prolepsis import plugins
+from prolepsis.errors import ProlepsisError
 from prolepsis.stages.project import KedroProject
 
 _PIPELINE_MODULES = ("", ".pipeline", ".params")
@@ -50,11 +51,20 @@ class CodeFiles:
         known = self._with_imports(modules) - {plugins.__name__}  # which names all groups
         sources = [(self._project.path / self._file(module)).read_text("utf-8") for module in known]
         groups = [group for group in plugins.GROUPS if any(group in source for source in sources)]
+        known_names = {group: plugins.names(group) for group in groups}
+        chosen = {name for name in _chosen(values) if "${" not in name}
+        for name in sorted(chosen) if groups else []:
+            if not any(name in names for names in known_names.values()):
+                everything = sorted({one for names in known_names.values() for one in names})
+                raise ProlepsisError(
+                    f"There is no plugin {name!r}.",
+                    where="parameters",
+                    remedy=plugins.offer(name, everything),
+                )
         return {
             plugins.entry_point(group, name).module
-            for name in _chosen(values)
-            for group in groups
-            if name in plugins.names(group)
+            for group, names in known_names.items()
+            for name in chosen.intersection(names)
         }
 
     def _data_files(self, module: str) -> set[str]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from prolepsis.stages.project import ConfigFile, KedroProject
+from prolepsis.stages.tracked import tracking_file
 
 # No colon: that would be an address, or a file inside a package.
-_FILE = re.compile(r"[^:*?\n]*/[^:*?/\n]*[^:*?/\n.]\.[A-Za-z]\w*")
+_FILE = re.compile(r"[^:*?\n]{0,1000}/[^:*?/\n]{0,200}[^:*?/\n.]\.[A-Za-z]\w{0,20}")
 _REFERENCE = re.compile(r"\$\{([\w.:-]+)")
 
 
@@ -72,8 +73,8 @@ def files_closed_to_experiments(project: KedroProject) -> list[str]:
 def files_named(project: KedroProject, parameters: set[str]) -> set[str]:
     """The files inside the project which the values of parameters name, relative to it.
 
-    What names a file is a text with a folder and an ending, such as `data/01_raw/evaluation/questions.jsonl`.
-    Whether it exists does not matter, so that stages are the same before and after data is fetched.
+    What names a file is a text with a folder and an ending, such as `data/01_raw/evaluation/questions.jsonl`,
+    where there is such a file, or DVC tracks it, so that stages are the same before and after it is fetched.
     """
     leaves = (leaf for name in parameters for leaf in _leaves(project.parameters(name)))
     return {
@@ -81,6 +82,7 @@ def files_named(project: KedroProject, parameters: set[str]) -> set[str]:
         for leaf in leaves
         if isinstance(leaf, str) and _FILE.fullmatch(leaf)
         if (path := project.relative(leaf)) is not None
+        if (project.path / path).is_file() or tracking_file(project, path)
     }
 
 

@@ -102,6 +102,12 @@ class KedroProject:
 
     def _read(self, file: Path) -> ConfigFile:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        if not isinstance(content, dict):
+            raise ProlepsisError(
+                f"The file holds {type(content).__name__}s, and not names with values.",
+                where=file,
+                remedy="Begin its lines with names: 'bert: ...'.",
+            )
         return ConfigFile(file.relative_to(self.path).as_posix(), content)
 
     @cached_property

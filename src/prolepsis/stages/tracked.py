@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.stages.graph import StageGraph, overlap
 from prolepsis.stages.project import KedroProject
 
@@ -19,9 +20,30 @@ def tracking_file(project: KedroProject, path: str) -> str | None:
 
 
 def _targets(file: Path) -> list[Path]:
-    content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8")) or {}
+    content = _mapping(file)
     base = file.parent / content.get("wdir", ".")
-    return [base / out["path"] for out in content.get("outs", [])]
+    try:
+        return [base / out["path"] for out in content.get("outs", [])]
+    except (TypeError, KeyError) as error:
+        raise _broken(file) from error
+
+
+def _mapping(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text("utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _broken(file) from error
+    if not isinstance(content, dict):
+        raise _broken(file)
+    return content
+
+
+def _broken(file: Path) -> ProlepsisError:
+    return ProlepsisError(
+        "The file is not what DVC writes.",
+        where=file,
+        remedy="Restore it with git, or make it anew with DVC.",
+    )
 
 
 def _touches(project: KedroProject, path: str, target: Path) -> bool:
@@ -36,7 +58,7 @@ def endangered_data(project: KedroProject, graph: StageGraph) -> dict[str, list[
     a person put where a stage without any data to read (a demonstration, a download) would write its own.
     """
     lock = project.path / "dvc.lock"
-    recorded = (yaml.safe_load(lock.read_text("utf-8")) or {}).get("stages", {}) if lock.is_file() else {}
+    recorded = _mapping(lock).get("stages", {}) if lock.is_file() else {}
     found = {
         stage.name: [output.path for output in stage.outputs if _has_content(project.path / output.path)]
         for stage in graph.stages

@@ -42,6 +42,23 @@ def test_hidden_files_and_folders_are_ignored(tmp_path: Path) -> None:
     assert find_files(tmp_path) == ([], {})
 
 
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "a.txt").touch()
+    (tmp_path / "b.txt").touch()
+    scan = os.scandir
+
+    def refusing(path: Path) -> object:  # as for whoever is not root
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    found, passed_over = find_files(tmp_path)
+    assert [file.name for file in found] == ["b.txt"]
+    assert passed_over == {"closed": "The folder cannot be read: Permission denied"}
+
+
 def test_a_link_that_leaves_the_folder_is_not_followed(tmp_path: Path) -> None:
     corpus, outside = tmp_path / "corpus", tmp_path / "outside"
     corpus.mkdir()

@@ -282,6 +282,22 @@ ingest_corpus(Path({str(folder)!r}), IngestionConfig.model_validate_json({config
     assert bytes_of(resumed) == bytes_of(ingest(folder, *filters))
 
 
+def test_work_by_another_evaluation_set_is_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = corpus_of_shards(tmp_path / "corpus", monkeypatch)
+    questions, checkpoints = tmp_path / "questions.txt", tmp_path / "checkpoints"
+    choice = {"plugin": "decontamination", "config": {"files": [str(questions)], "builtin": False}}
+    work = []
+    for text in ("one two three", "four five six", "four five six"):
+        questions.write_text(text * 5)
+        done = count_work(monkeypatch, 10**6)
+        ingest(folder, choice, checkpoint_directory=checkpoints)
+        work.append(len(done))
+    assert work[0] == work[1] > 0
+    assert work[2] == 0
+
+
 def test_only_the_work_of_the_ingestion_is_ever_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.text.downstream.baselines import (
     TokenVectors,
     classify_by_tf_idf,
@@ -84,6 +85,13 @@ def test_tf_idf_is_scikit_learn_s_with_the_strength_that_validation_likes() -> N
             best, expected = score, model.predict(texts["test"])
     said = classify_by_tf_idf(task, BaselineConfig(regularisation=(0.01, 1.0, 100.0)))
     assert [one[0] for one in said["test"]] == list(expected)
+
+
+def test_texts_without_a_word_are_told() -> None:
+    task = classes()
+    bare = {split: [replace(example, text="!!! ???") for example in task.splits[split]] for split in SPLITS}
+    with pytest.raises(ProlepsisError, match="hold no word"):
+        classify_by_tf_idf(make_task("t", task.kind, bare), BaselineConfig())
 
 
 @pytest.mark.parametrize(

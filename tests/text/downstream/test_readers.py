@@ -68,6 +68,13 @@ def test_conllu_gives_the_words_that_are_tagged(tmp_path: Path) -> None:
     assert read(path, TAGS, labels="xpos")[0].labels == ("VB", "RB", "VB")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.conllu", SENTENCE), ("a.tsv", "Do\tAUX\nn't\tPART\ngo\tVERB\n")]
+)
+def test_a_byte_order_mark_is_no_part_of_a_word(tmp_path: Path, name: str, text: str) -> None:
+    assert read(write(tmp_path / name, f"\ufeff{text}"), TAGS)[0].words == ("Do", "n't", "go")
+
+
 def test_a_word_may_hold_what_elsewhere_ends_a_line(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conllu", SENTENCE.replace("3\tgo\t", "3\tg\u2028o\t"))
     assert read(path, TAGS)[0].words == ("Do", "n't", "g\u2028o")
@@ -112,6 +119,7 @@ def test_squad_gives_paragraph_question_and_answers(tmp_path: Path) -> None:
         (squad(answers=[]), "has no answer"),
         (squad(is_impossible=True), "has no answer"),
         ('{"data": [{"paragraphs": [{}]}]}', "not JSON of SQuAD's form"),
+        (squad(question=None), "not JSON of SQuAD's form"),
         ("[1, 2", "not JSON of SQuAD's form"),
     ],
 )

@@ -24,6 +24,12 @@ def test_labels_are_those_of_the_training_split_in_order() -> None:
         make_task("t", "sequence_classification", splits, ["a", "b", "z", "b"])
 
 
+def test_labels_that_no_training_example_has_are_nothing_to_learn() -> None:
+    splits = good() | {"train": labelled("a", "a")}
+    with pytest.raises(ProlepsisError, match="only the label 'a'"):
+        make_task("t", "sequence_classification", splits, ["a", "b"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message", "where"),
     [

@@ -36,6 +36,14 @@ def test_batches_hold_all_documents_in_order(tmp_path: Path) -> None:
     assert all(frame["text"].str.len_bytes().sum() < 6_000_000 for frame in frames)
 
 
+def test_long_documents_beside_many_short_ones_do_not_make_a_large_batch(tmp_path: Path) -> None:
+    texts = ["short"] * 4_000 + ["x" * 3_000_000] * 8
+    frames = list(document_batches(corpus(tmp_path, texts), ["id", "text"]))
+    assert pl.concat(frames)["text"].to_list() == texts
+    assert all(frame.columns == ["id", "text"] for frame in frames)
+    assert max(frame["text"].str.len_bytes().sum() for frame in frames) < 9_000_000
+
+
 def test_only_the_train_split_is_read_as_often_as_asked(tmp_path: Path) -> None:
     documents = corpus(tmp_path, ["a", "b", "c", "d"], ["train", "val", "train", "val"])
     texts = TrainingTexts(documents)

@@ -102,7 +102,7 @@ def test_what_no_word_covers_has_no_score_rather_than_zero(tmp_path: Path, vecto
 
 @pytest.mark.parametrize(
     ("content", "where"),
-    [("a b 3\n", "pair 1"), ("# x\na\tb\t1\na\tb\tmuch\n", "pair 2"), ("a\tb\tnan\n", "pair 1")],
+    [("a b 3\n", "line 1"), ("# x\na\tb\t1\n\na\tb\tmuch\n", "line 4"), ("\ufeffa\tb\tnan\n", "line 1")],
 )
 def test_a_broken_similarity_line_is_named(
     tmp_path: Path, vectors: WordVectors, content: str, where: str

@@ -21,6 +21,7 @@ def _variant(name: str) -> Pipeline:
                 ["frame_features", "frame_labels", "class_names", "params:detector"],
                 ["model", "training_curves", "training_metrics"],
                 name="train_detector",
+                tags="resumable",
             ),
             Node(
                 score_videos,

@@ -16,6 +16,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ["wordpiece.tokenizer", "wordpiece.tokens", "params:bert"],
                 ["bert_model", "bert_curves", "bert_metrics"],
                 name="pretrain_bert",
+                tags="resumable",
             ),
             Node(draw_losses, "bert_curves", "bert_loss_picture", name="draw_losses"),
         ]

@@ -25,6 +25,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "corpus_metrics",
                 ],
                 name="ingest_corpus",
+                tags="resumable",
             )
         ]
     )

@@ -29,6 +29,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ["downstream_examples", "bert_model", "params:downstream"],
                 ["encoder_predictions", "downstream_models", "downstream_curves"],
                 name="fine_tune_encoders",
+                tags="resumable",
             ),
             Node(
                 run_baselines,

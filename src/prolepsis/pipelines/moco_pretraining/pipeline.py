@@ -27,6 +27,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 inputs=["frame_images", "params:moco_pretraining"],
                 outputs=["moco_model", "moco_curves"],
                 name="pretrain_moco",
+                tags="resumable",
             ),
             Node(
                 evaluate_moco,

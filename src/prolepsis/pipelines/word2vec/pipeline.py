@@ -21,6 +21,7 @@ def create_pipeline(**kwargs: Any) -> Pipeline:
                 inputs=["word_level.tokenizer", "word_level.tokens", "params:word2vec"],
                 outputs=["word_vectors", "word2vec_curves"],
                 name="train_word_vectors",
+                tags="resumable",
             ),
             Node(
                 evaluate_word_vectors,

@@ -5,7 +5,7 @@ import gzip
 import io
 import lzma
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -83,8 +83,13 @@ def find_files(
     anything, and one that stays inside names a file that is read in its own place.
     """
     found = []
-    passed_over = {}
-    for path in sorted(_walk(folder), key=lambda path: path.relative_to(folder).parts):
+    passed_over: dict[str, str] = {}
+
+    def refused(error: OSError) -> None:
+        closed = _describe(Path(error.filename), folder, decoding)
+        passed_over[closed.name] = f"The folder cannot be read: {error.strerror}"
+
+    for path in sorted(_walk(folder, refused), key=lambda path: path.relative_to(folder).parts):
         file = _describe(path, folder, decoding)
         parts = path.relative_to(folder).parts
         if not _matches_one(parts, include) or _matches_one(parts, exclude):
@@ -98,8 +103,8 @@ def find_files(
     return found, passed_over
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for directory, subfolders, names in os.walk(folder):
+def _walk(folder: Path, refused: Callable[[OSError], None]) -> Iterator[Path]:
+    for directory, subfolders, names in os.walk(folder, onerror=refused):
         here = Path(directory)
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         # os.walk lists links to folders among the folders and does not enter them.

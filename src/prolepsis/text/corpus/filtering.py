@@ -20,6 +20,11 @@ class DocumentFilter(ABC):
 
     Config: ClassVar[type[BaseModel]]
 
+    @property
+    def reads(self) -> str:
+        """A digest of files that the configuration names, if any: other content makes other shards."""
+        return ""
+
     @abstractmethod
     def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
         """Decides about a batch.
@@ -43,6 +48,11 @@ class CorpusFilter(ABC):
     """
 
     Config: ClassVar[type[BaseModel]]
+
+    @property
+    def reads(self) -> str:
+        """A digest of files that the configuration names, if any: other content makes other shards."""
+        return ""
 
     @abstractmethod
     def observe(self, documents: pl.DataFrame) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from prolepsis.files import atomic_directory
 from prolepsis.text.corpus import ledger, passes
 from prolepsis.text.corpus.config import READERS, IngestionConfig
 from prolepsis.text.corpus.files import CorpusFile, find_files
-from prolepsis.text.corpus.filtering import CorpusFilter
+from prolepsis.text.corpus.filtering import CorpusFilter, DocumentFilter
 from prolepsis.text.corpus.ledger import SourceNames
 from prolepsis.text.corpus.parts import damaged, parts, read_part
 from prolepsis.text.corpus.passes import Pass, PassTask, plan_passes, run_pass
@@ -163,6 +163,7 @@ class _Ingestion:
             "files": [[file.name, stat.st_size, stat.st_mtime_ns] for file, stat in self._stats.items()],
             "config": self._config.model_dump(mode="json", exclude=irrelevant),
             "code": _digest_of_code(self._passes),
+            "read": [one.reads for one in _filters(self._passes)],
         }
 
     def _read(self, workers: Workers) -> None:
@@ -385,9 +386,13 @@ def _divided(verdict: pl.DataFrame, borders: Sequence[int]) -> Iterator[tuple[in
         yield row, ordered[start:end]
 
 
+def _filters(planned: Iterable[Pass]) -> list[DocumentFilter | CorpusFilter]:
+    return [step.filter for plan in planned for step in plan.steps if step.filter is not None]
+
+
 def _digest_of_code(planned: Iterable[Pass]) -> str:
     """Of this package and of plugins from elsewhere: shards that other code made are of no use."""
-    classes = {type(step.filter) for plan in planned for step in plan.steps if step.filter is not None}
+    classes: set[type[Any]] = {type(one) for one in _filters(planned)}
     classes |= {plugins.load(READERS, name) for name in plugins.names(READERS)}
     files = {Path(inspect.getfile(plugin)) for plugin in classes} | {*Path(__file__).parent.rglob("*.py")}
     digest = hashlib.sha256()

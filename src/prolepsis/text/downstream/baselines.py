@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.text.downstream.config import SCORED_SPLITS, SPLITS, TRAIN, VALIDATION, BaselineConfig
 from prolepsis.text.downstream.metrics import MAIN_METRIC, measure
 from prolepsis.text.downstream.tasks import DownstreamTask, Example
@@ -107,9 +108,7 @@ def classify_by_tf_idf(task: DownstreamTask, config: BaselineConfig) -> Predicti
     """
     from scipy.sparse import hstack  # type: ignore[import-untyped]
 
-    vectorizer = _vectorizer(config)
-    train = task.splits[TRAIN]
-    vectorizer.fit([text for one in train for text in (one.text, one.second_text) if text])
+    vectorizer = _fitted_vectorizer(task, config)
     is_pair = task.kind == "sequence_pair_classification"
 
     def features(examples: Sequence[Example]) -> Any:
@@ -161,8 +160,7 @@ def tag_by_vectors(task: DownstreamTask, config: BaselineConfig, embedding: "Tok
 
 def most_similar_sentence(task: DownstreamTask, config: BaselineConfig) -> Predictions:
     """The sentence of the paragraph whose TF-IDF vector has the largest cosine with the question's."""
-    vectorizer = _vectorizer(config)
-    vectorizer.fit([text for one in task.splits[TRAIN] for text in (one.text, one.second_text)])
+    vectorizer = _fitted_vectorizer(task, config)
 
     def answer(example: Example) -> tuple[str, ...]:
         starts = [*sentence_boundaries(example.text), len(example.text)]
@@ -197,10 +195,19 @@ class TokenVectors:
         return result
 
 
-def _vectorizer(config: BaselineConfig) -> Any:
+def _fitted_vectorizer(task: DownstreamTask, config: BaselineConfig) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(ngram_range=(1, config.ngrams), token_pattern=_WORD)
+    vectorizer = TfidfVectorizer(ngram_range=(1, config.ngrams), token_pattern=_WORD)
+    texts = [text for one in task.splits[TRAIN] for text in (one.text, one.second_text) if text]
+    try:
+        return vectorizer.fit(texts)
+    except ValueError as error:  # that there is no word
+        raise ProlepsisError(
+            f"The training texts of the task {task.name!r} hold no word.",
+            where=f"downstream.tasks.{task.name}, split {TRAIN!r}",
+            remedy="give it texts of letters or digits",
+        ) from error
 
 
 def _by_logistic_regression(

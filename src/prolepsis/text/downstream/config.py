@@ -151,7 +151,7 @@ class FineTuningConfig(BaseModel):
         stride: tokens from the start of one window to the next; null: half of what fits.
         max_question_tokens: longer questions are cut off.
         max_answer_tokens: the longest answer that is looked for.
-        max_steps: optimizer steps of a training in all, whatever its epochs; null: no limit.
+        max_steps: optimizer steps of a training in all, but one an epoch at least; null: no limit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -84,7 +84,8 @@ def make_task(
             _require_text(name, kind, example)
     if kind == "question_answering":
         return DownstreamTask(name, kind, (), {split: splits[split] for split in SPLITS})
-    known = tuple(labels or sorted({label for example in splits[TRAIN] for label in example.labels}))
+    learnt = sorted({label for example in splits[TRAIN] for label in example.labels})
+    known = tuple(labels or learnt)
     if len(set(known)) < len(known):
         repeated = next(label for i, label in enumerate(known) if label in known[:i])
         raise ProlepsisError(
@@ -92,9 +93,9 @@ def make_task(
             where=f"downstream.tasks.{name}",
             remedy="list each label once",
         )
-    if len(known) < 2:
+    if len(learnt) < 2:
         raise ProlepsisError(
-            f"The task {name!r} has only the label {known[0]!r}: there is nothing to tell apart.",
+            f"The task {name!r} has only the label {learnt[0]!r}: there is nothing to tell apart.",
             where=f"downstream.tasks.{name}, split {TRAIN!r}",
             remedy="give it training examples of at least two labels",
         )

@@ -11,6 +11,7 @@ from prolepsis.training.progress import progress
 
 _BATCH_BYTES = 4 << 20
 _MAX_BATCH_ROWS = 8_192
+_SIZE = "__size"
 
 
 def document_batches(documents: pl.LazyFrame, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -24,7 +25,21 @@ def document_batches(documents: pl.LazyFrame, columns: Sequence[str]) -> Iterato
     if mean_bytes is None:  # no documents
         return
     rows = min(max(1, int(_BATCH_BYTES / max(mean_bytes, 1.0))), _MAX_BATCH_ROWS)
-    yield from documents.select(columns).collect_batches(chunk_size=rows, maintain_order=True)
+    sized = documents.select(*columns, pl.col("num_bytes").cast(pl.Int64).alias(_SIZE))
+    for batch in sized.collect_batches(chunk_size=rows, maintain_order=True):
+        yield from (part.drop(_SIZE) for part in _of_bounded_size(batch))
+
+
+def _of_bounded_size(batch: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows in parts of at most twice `_BATCH_BYTES`, or of one: long documents may lie together."""
+    sizes = batch[_SIZE].to_list()
+    start = total = 0
+    for row, size in enumerate(sizes):
+        if row > start and total + size > 2 * _BATCH_BYTES:
+            yield batch[start:row]
+            start, total = row, 0
+        total += size
+    yield batch[start:]
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,10 @@ def score_similarity(vectors: WordVectors, file: Path) -> dict[str, Any]:
     """
     row_of = _rows_without_case(vectors, len(vectors))
     judgements, cosines = [], []
-    lines = [line for line in read_lines(file) if line and line[0] != "#"]
+    lines = [(number, line) for number, line in enumerate(read_lines(file), 1) if line and line[0] != "#"]
     if not lines:
         raise ProlepsisError("There is no pair of words.", where=file, remedy=_A_PAIR)
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
         first, second, judgement = _similarity_line(line, file, number)
         if first in row_of and second in row_of:
             judgements.append(judgement)
@@ -217,7 +217,7 @@ def _similarity_line(line: str, file: Path, number: int) -> tuple[str, str, floa
         pass
     raise ProlepsisError(
         f"This is not a pair of words and a judgement: {line!r}",
-        where=f"{file}, pair {number}",
+        where=f"{file}, line {number}",
         remedy=_A_PAIR,
     )
 

@@ -22,7 +22,7 @@ class OutlierGroup(NamedTuple):
 
 def read_lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        return file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ProlepsisError(
             f"The evaluation set is not UTF-8: {error.reason} at byte {error.start}.",

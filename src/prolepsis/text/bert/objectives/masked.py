@@ -119,8 +119,3 @@ def accuracy(logits: Tensor, targets: Tensor) -> Measure:
     # The largest logit is the target's: several times as fast on a CPU as looking for where the largest is.
     of_targets = logits.detach().gather(-1, targets[:, None]).squeeze(-1)
     return Measure((of_targets == logits.detach().amax(dim=-1)).sum(), len(targets))
-
-
-def mean_of(values: Tensor) -> Measure:
-    """The mean of any numbers, [n]."""
-    return Measure(values.sum(), len(values))

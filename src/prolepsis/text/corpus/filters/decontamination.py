@@ -1,6 +1,7 @@
 """Documents that hold what models will be evaluated with."""
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,10 @@ class DecontaminationFilter(DocumentFilter):
         # Nearly all runs of a document are in no set, and one look at a table of bits tells it of most.
         self._bits = np.zeros(1 << max(16, len(self._index).bit_length() + 4), np.bool_)
         self._bits[self._slots(self._index)] = True
+
+    @property
+    def reads(self) -> str:
+        return hashlib.sha256(self._index.tobytes()).hexdigest()
 
     def judge(self, documents: pl.DataFrame) -> pl.DataFrame:
         hashes, starts = _run_hashes(documents["text"], self._config)

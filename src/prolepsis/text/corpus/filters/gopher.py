@@ -2,7 +2,7 @@
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from prolepsis.text.corpus.filtering import DocumentFilter
 from prolepsis.text.corpus.filters.repetition import ngram_characters, repeated_parts
@@ -132,9 +132,9 @@ class GopherRepetitionConfig(BaseModel):
     """The same for lines."""
     max_duplicate_line_characters: float = Field(default=0.2, ge=0)
     """The same for the characters in them."""
-    top_ngrams: dict[int, float] = {2: 0.20, 3: 0.18, 4: 0.16}
+    top_ngrams: dict[PositiveInt, float] = {2: 0.20, 3: 0.18, 4: 0.16}
     """For each n, the largest share of characters in the most frequent run of n tokens."""
-    duplicate_ngrams: dict[int, float] = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
+    duplicate_ngrams: dict[PositiveInt, float] = {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10}
     """For each n, the largest share of characters in runs of n tokens that had occurred before."""
     top_ngrams_must_recur: bool = False
     """Whether the most frequent run counts only if it occurs twice. In Gopher's rule a run that occurs once

@@ -31,7 +31,7 @@ def read_conllu(path: Path, column: str) -> list[Example]:
         )
     try:
         # Not splitlines: a word may hold what other formats take for the end of a line.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ProlepsisError(f"The file is not UTF-8: {error}", where=path) from error
     sentences: list[Example] = []

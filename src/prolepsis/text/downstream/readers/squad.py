@@ -34,6 +34,8 @@ def read_squad(path: Path) -> list[Example]:
 
 
 def _example(context: str, question: Mapping[str, Any], path: Path) -> Example:
+    if not isinstance(context, str) or not isinstance(question["question"], str):
+        raise TypeError("a context and a question are texts")
     answers = [] if question.get("is_impossible") else question["answers"]
     return question_example(
         f"{path}, question {question['id']}",

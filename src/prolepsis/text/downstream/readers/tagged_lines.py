@@ -21,7 +21,7 @@ def read_tagged_lines(path: Path, columns: ColumnNames) -> list[Example]:
     """
     try:
         # Not splitlines: a word may hold what other formats take for the end of a line.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ProlepsisError(f"The file is not UTF-8: {error}", where=path) from error
     if lines[0].rstrip("\r").split("\t") == [columns.words, columns.labels]:
