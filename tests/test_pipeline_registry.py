@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from prolepsis.hooks import RESUMABLE
 from prolepsis.pipeline_registry import BY_NAME_ONLY, COMPOSITES, register_pipelines
 
 LEAVES = {
