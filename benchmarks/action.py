@@ -1,6 +1,6 @@
 """What the detectors cost on this machine, beside plain implementations of what was published.
 
-    python benchmarks/action.py [training] [plain] [streaming] [segments] [--paper] [--rounds 5]
+    python benchmarks/action.py [training] [plain] [streaming] [segments] [--paper] [--steps 64] [--rounds 5]
         [--only rnn,trn]
 
     training    each detector's training step: floating-point operations of its products (forward and
@@ -13,7 +13,7 @@
     segments    segment mAP of 42,400 detections and 3,358 instances at 5 thresholds, against a plain loop
 
 All by default. Small sizes (width 64 to 256, 1280 features), `--paper` the papers' (3072 features), which
-wants a GPU. One thread. The works of a line run in turns; figures are medians over the rounds of seconds of
+want a GPU, or few steps. One thread. The works of a line run in turns; figures are medians over the rounds of seconds of
 the processor (of the clock on a GPU and for the loader), ratios the medians of each round's ratio with their
 range.
 """
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", help="all by default")
     parser.add_argument("--paper", action="store_true", help="the papers' sizes")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of a window, of `training`")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of `training`")
     parser.add_argument("--only", default=",".join(SMALL), help="detectors, between commas")
     arguments = parser.parse_args()
@@ -104,7 +105,12 @@ def main() -> None:
         if part == "training":
             dtype = PRECISIONS[arguments.precision]
             measure_training(
-                arguments.only.split(","), device, arguments.rounds, dtype, paper=arguments.paper
+                arguments.only.split(","),
+                device,
+                arguments.rounds,
+                dtype,
+                paper=arguments.paper,
+                steps=arguments.steps,
             )
         elif part == "plain":
             measure_plain(arguments.only.split(","), device, arguments.rounds, paper=arguments.paper)
@@ -115,18 +121,18 @@ def main() -> None:
 
 
 def measure_training(
-    names: list[str], device: torch.device, rounds: int, dtype: torch.dtype, *, paper: bool
+    names: list[str], device: torch.device, rounds: int, dtype: torch.dtype, *, paper: bool, steps: int
 ) -> None:
     peak = peak_rate(device, dtype)
     print(
         f"large matrix products: {peak / 1e9:,.0f} GFLOP/s in {dtype}; "
-        f"{ROWS} windows of {STEPS} steps a batch"
+        f"{ROWS} windows of {steps} steps a batch, TeSTra's of its work memory"
     )
     print("| | parameters | GFLOP a step | seconds | share of the rate | real loader against memory |")
     print("|---|---|---|---|---|---|")
     for name in names:
         detector = build(name, {} if paper else SMALL[name], 3072 if paper else 1280, device)
-        sampler = make_sampler(detector, LOADED_VIDEOS, rows=8 * LOADED_VIDEOS)
+        sampler = make_sampler(detector, LOADED_VIDEOS, rows=8 * LOADED_VIDEOS, steps=steps)
         kept = next(epochs(sampler))
         step = training_step(detector, device, dtype)
         # Of oneDNN's recurrent layers the counter would see nothing.

@@ -5,6 +5,10 @@ arithmetic, and each step's share of a weight's gradient is a product of its own
 large as the weight. Here the forward pass writes what the gradient needs into one tensor for all steps, the
 backward pass follows the loop in reverse, and each weight's gradient is one product over all steps. It
 computes what `TRN.step` does, to rounding.
+
+An operation on a step's few rows costs little more than its call, so there are as few as can be: biases are
+in place before a product is added to them, and what the gradient of a cell is multiplied by is computed for
+all decoder steps of an encoder step at once.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +19,6 @@ from torch.autograd.function import once_differentiable
 
 from prolepsis.training.dropout import dropout
 
-_tanh_backward = torch.ops.aten.tanh_backward.default
 _tanh_backward_into = torch.ops.aten.tanh_backward.grad_input
 _sigmoid_backward_into = torch.ops.aten.sigmoid_backward.grad_input
 _rectified_into = torch.ops.aten.threshold_backward.grad_input
@@ -58,7 +61,8 @@ class _Cells:
     taken at once. There are more states than steps: a run of steps has one more, that before its first step.
 
     Args:
-        gates: `[N, B, 4H]`, the first three through the sigmoid, the new values through tanh.
+        gates: `[N, B, 4H]`, summed but for what `advance` is preceded by; the first three go through the
+            sigmoid, the new values through tanh.
         states: of the cell, `[M, B, H]`.
         shown: tanh of the states after each step, `[N, B, H]`.
     """
@@ -68,7 +72,7 @@ class _Cells:
         self.tensors = gates, states, shown
         self.gates = gates.unbind(0)
         self.sigmoids = gates[..., : 3 * size].unbind(0)
-        self.enter, self.keep, self.leave, self.new = (part.unbind(0) for part in gates.chunk(4, -1))
+        self.leave, self.enter, self.keep, self.new = (part.unbind(0) for part in gates.chunk(4, -1))
         self.states, self.shown = states.unbind(0), shown.unbind(0)
 
     def advance(self, step: int, before: int, hidden: Tensor) -> None:
@@ -80,35 +84,47 @@ class _Cells:
         torch.tanh(state, out=shown)
         torch.mul(self.leave[step], shown, out=hidden)
 
-    def retreat(
-        self, step: int, before: int, of_hidden: Tensor, of_cell: Tensor, scratch: "_Scratch"
-    ) -> None:
-        """Puts the gradient of the summed gates in their place, and of the state before into `of_cell`."""
-        state, shown, new = self.states[before], self.shown[step], self.new[step]
-        of_cell.add_(_tanh_backward(of_hidden * self.leave[step], shown))
-        torch.mul(of_cell, new, out=scratch.enter)
-        torch.mul(of_cell, state, out=scratch.keep)
-        torch.mul(of_hidden, shown, out=scratch.leave)
-        torch.mul(of_cell, self.enter[step], out=scratch.new)
-        of_cell.mul_(self.keep[step])
-        sigmoids = self.sigmoids[step]
-        _sigmoid_backward_into(scratch.sigmoids, sigmoids, grad_input=sigmoids)
-        _tanh_backward_into(scratch.new, new, grad_input=new)
 
+class _Retreat:
+    """The gradient of an LSTM's summed gates, step by step from the last to the first.
 
-class _Scratch:
-    """Room for the gradient of one step's gates, `[B, 4H]`."""
+    Args:
+        gates, shown: as in `_Cells`, after all steps.
+        before: the states before each step, `[N, B, H]`.
+        of_gates: room for the gradient, `[N, B, 4H]`; at first what the gradient of the state or of what is
+            shown is multiplied by.
+    """
 
-    def __init__(self, values: Tensor) -> None:
-        size = values.shape[-1] // 4
-        self.sigmoids = values[:, : 3 * size]
-        self.enter, self.keep, self.leave, self.new = values.chunk(4, -1)
+    def __init__(self, gates: Tensor, shown: Tensor, before: Tensor, of_gates: Tensor) -> None:
+        size = shown.shape[-1]
+        leave, enter, keep, new = gates.chunk(4, -1)
+        torch.cat([shown, new, before, enter], -1, out=of_gates)
+        sigmoids, of_sigmoids, of_new = (
+            gates[..., : 3 * size],
+            of_gates[..., : 3 * size],
+            of_gates[..., 3 * size :],
+        )
+        _sigmoid_backward_into(of_sigmoids, sigmoids, grad_input=of_sigmoids)
+        _tanh_backward_into(of_new, new, grad_input=of_new)
+        self._of_gates = of_gates.unbind(0)
+        self._of_hidden = of_gates[..., :size].unbind(0)
+        self._of_cell = of_gates[..., size:].view(*shown.shape[:2], 3, size).unbind(0)
+        self._shown = _tanh_backward_into(leave, shown, grad_input=torch.empty_like(shown)).unbind(0)
+        self._keep = keep.unbind(0)
+
+    def step(self, step: int, of_hidden: Tensor, of_cell: Tensor) -> Tensor:
+        """The gradient of the gates; puts that of the state before into `of_cell`."""
+        of_cell.addcmul_(of_hidden, self._shown[step])
+        self._of_hidden[step].mul_(of_hidden)
+        self._of_cell[step].mul_(of_cell.unsqueeze(1))
+        of_cell.mul_(self._keep[step])
+        return self._of_gates[step]
 
 
 def reordered(gates: Tensor) -> Tensor:
-    """Rows of torch's LSTM (input, forget, new, output) with the new values last."""
+    """Rows of torch's LSTM (input, forget, new, output), the output's first and the new values last."""
     enter, keep, new, leave = gates.chunk(4)
-    return torch.cat([enter, keep, leave, new])
+    return torch.cat([leave, enter, keep, new])
 
 
 def draw_masks(share: float, sizes: tuple[int, int, int, int, int], like: Tensor) -> Masks:
@@ -144,45 +160,45 @@ class _Unroll(torch.autograd.Function):
         entering = feature_gates.new_zeros(steps + 1, rows, features + size)
         fed = new(steps, ahead + 1, rows, 2 * size)
         fed[:, 0, :, :size] = 0
-        encoder = _Cells(torch.empty_like(feature_gates), new(steps + 1, rows, size), new(steps, rows, size))
+        fed[:, 1:, :, :size] = weights.inputs_bias
+        encoder = _Cells(feature_gates.clone(), new(steps + 1, rows, size), new(steps, rows, size))
         encoder.states[0].zero_()
         decoder = _Cells(
-            new(steps * ahead, rows, 4 * size),
+            new(steps * ahead, rows, 4 * size).copy_(weights.decoder_bias),
             new(steps * (ahead + 1), rows, size),
             new(steps * ahead, rows, size),
         )
-        seen, scores = new(steps * ahead, rows, size), new(steps * ahead, rows, classes)
-        futures = new(steps, ahead, rows, features)
+        seen = new(steps * ahead, rows, size)
+        scores = new(steps * ahead, rows, classes).copy_(weights.classifier_bias)
+        futures = new(steps, ahead, rows, features).copy_(weights.future_bias)
         # Copied in that order, small products take half as long.
         transposed = Weights(*(layer.t().contiguous() if layer.dim() == 2 else layer for layer in layers))
-        by_step = zip(feature_gates.unbind(0), entering.unbind(0), strict=False)
+        all_entering = entering.unbind(0)
         hidden_states, futures_in = entering[..., features:].unbind(0), entering[..., :features].unbind(0)
         all_fed, fed_inputs, fed_hidden = (
             part.flatten(0, 1).unbind(0) for part in (fed, fed[..., :size], fed[..., size:])
         )
         each_seen, each_score = seen.unbind(0), scores.unbind(0)
         score_masks, input_masks = (part.flatten(0, 1).unbind(0) for part in (masks.scores, masks.inputs))
-        for step, (ours, before) in enumerate(by_step):
-            torch.addmm(ours, before, transposed.encoder, out=encoder.gates[step])
+        for step in range(steps):
+            encoder.gates[step].addmm_(all_entering[step], transposed.encoder)
             hidden, place = hidden_states[step + 1], step * (ahead + 1)
             encoder.advance(step, step, hidden)
             torch.addmm(weights.hidden_bias, hidden, transposed.hidden, out=fed_hidden[place]).clamp_(min=0)
             state, first = encoder.states[step + 1], decoder.states[place]
             torch.addmm(weights.cell_bias, state, transposed.cell, out=first).clamp_(min=0)
             for at, now in enumerate(range(step * ahead, (step + 1) * ahead), start=place):
-                torch.addmm(weights.decoder_bias, all_fed[at], transposed.decoder, out=decoder.gates[now])
-                shown, score = fed_hidden[at + 1], each_score[now]
+                decoder.gates[now].addmm_(all_fed[at], transposed.decoder)
+                shown = fed_hidden[at + 1]
                 decoder.advance(now, at, shown)
                 torch.mul(shown, score_masks[now], out=each_seen[now])
-                torch.addmm(weights.classifier_bias, each_seen[now], transposed.classifier, out=score)
+                score = each_score[now].addmm_(each_seen[now], transposed.classifier)
                 if at + 1 < place + ahead:
-                    inputs = fed_inputs[at + 1]
-                    torch.addmm(weights.inputs_bias, score, transposed.inputs, out=inputs)
+                    inputs = fed_inputs[at + 1].addmm_(score, transposed.inputs)
                     inputs.clamp_(min=0).mul_(input_masks[now + 1])
-            torch.add(fed[step, 1:, :, size:] @ transposed.future, weights.future_bias, out=futures[step])
-            futures[step].clamp_(min=0)
+            future = futures[step].add_(fed[step, 1:, :, size:] @ transposed.future).clamp_(min=0)
             if step + 1 < steps:
-                torch.mul(futures[step].mean(0), masks.future[step + 1], out=futures_in[step + 1])
+                torch.mul(future.mean(0), masks.future[step + 1], out=futures_in[step + 1])
         ctx.save_for_backward(*layers, *masks, entering, fed, seen, scores, futures)
         ctx.cells = encoder.tensors, decoder.tensors
         return entering[1:, :, features:].clone(), scores.view(steps, ahead, rows, classes).clone()
@@ -193,62 +209,70 @@ class _Unroll(torch.autograd.Function):
         count = len(Weights._fields)
         weights, masks = Weights(*ctx.saved_tensors[:count]), Masks(*ctx.saved_tensors[count : count + 3])
         entering, fed, seen, scores, futures = ctx.saved_tensors[count + 3 :]
-        # A copy of the gates, in whose place their gradient comes: backward may be called again.
-        encoder, decoder = (_Cells(gates.clone(), *others) for gates, *others in ctx.cells)
+        (encoder_gates, encoder_states, encoder_shown), decoder = ctx.cells
         steps, ahead, rows, size = masks.inputs.shape
         features = weights.future.shape[0]
+        of_encoder = torch.empty_like(encoder_gates)
+        encoder = _Retreat(encoder_gates, encoder_shown, encoder_states[:-1], of_encoder)
+        decoder_gates, decoder_shown = (decoder[part].view(steps, ahead, rows, -1) for part in (0, 2))
+        decoder_states = decoder[1].view(steps, ahead + 1, rows, size)
+        of_decoder = torch.empty_like(decoder_gates)
         of_scores = of_scores.flatten(0, 1).clone()
-        of_futures = torch.zeros_like(futures)
-        of_inputs = of_hidden.new_zeros(steps * ahead, rows, size)
+        of_futures = torch.empty_like(futures)
+        of_futures[-1] = 0
+        of_inputs = torch.empty_like(masks.inputs)
         of_first_hidden, of_first_cell = torch.empty_like(of_hidden), torch.empty_like(of_hidden)
         of_entering = of_hidden.new_zeros(rows, features + size)
         of_cell = of_hidden.new_zeros(rows, size)
-        scratch = _Scratch(of_hidden.new_empty(rows, 4 * size))
-        fed_inputs, fed_hidden = (part.flatten(0, 1).unbind(0) for part in (fed[..., :size], fed[..., size:]))
-        each_score, each_input = of_scores.unbind(0), of_inputs.unbind(0)
-        score_masks, input_masks = (part.flatten(0, 1).unbind(0) for part in (masks.scores, masks.inputs))
+        each_score, score_masks = of_scores.unbind(0), masks.scores.flatten(0, 1).unbind(0)
+        # Where an input was let through, what dropout multiplied it by.
+        passed = torch.empty_like(masks.inputs)
+        _rectified_into(masks.inputs[:, 1:], fed[:, 1:-1, :, :size], 0, grad_input=passed[:, 1:])
+        of_fed = of_hidden.new_empty(ahead + 1, rows, 2 * size)  # of what each decoder step was fed
+        of_fed_all, of_fed_inputs, of_fed_hidden = (
+            part.unbind(0) for part in (of_fed, of_fed[..., :size], of_fed[..., size:])
+        )
         for step in reversed(range(steps)):
             if step + 1 < steps:
                 of_mean = of_entering[:, :features] * masks.future[step + 1] / ahead
                 future = futures[step]
                 _rectified_into(of_mean.expand_as(future), future, 0, grad_input=of_futures[step])
-            from_future = (of_futures[step] @ weights.future).unbind(0)
-            of_shown, of_ahead_cell = from_future[-1], torch.zeros_like(of_cell)
-            of_fed = of_hidden.new_empty(rows, 2 * size)  # set by the last decoder step, which comes first
-            place = step * (ahead + 1)
+            of_fed[..., :size] = 0
+            of_fed[0, :, size:] = 0
+            torch.matmul(of_futures[step], weights.future, out=of_fed[1:, :, size:])
+            of_ahead_cell = torch.zeros_like(of_cell)
+            decode = _Retreat(
+                decoder_gates[step], decoder_shown[step], decoder_states[step, :-1], of_decoder[step]
+            )
+            each_input, each_passed = of_inputs[step].unbind(0), passed[step].unbind(0)
             for number in reversed(range(ahead)):
-                now, at = step * ahead + number, place + number
+                now, of_shown = step * ahead + number, of_fed_hidden[number + 1]
                 if number + 1 < ahead:
-                    of_input, of_shown = of_fed.chunk(2, -1)
-                    of_shown = of_shown + from_future[number]
-                    of_input = of_input.mul_(input_masks[now + 1])
-                    _rectified_into(of_input, fed_inputs[at + 1], 0, grad_input=each_input[now])
-                    each_score[now].addmm_(each_input[now], weights.inputs)
+                    later = number + 1
+                    of_input = torch.mul(of_fed_inputs[later], each_passed[later], out=each_input[later])
+                    each_score[now].addmm_(of_input, weights.inputs)
                 of_shown.addcmul_(each_score[now] @ weights.classifier, score_masks[now])
-                decoder.retreat(now, at, of_shown, of_ahead_cell, scratch)
-                of_fed = decoder.gates[now] @ weights.decoder
-            _rectified_into(of_fed[:, size:], fed_hidden[place], 0, grad_input=of_first_hidden[step])
-            _rectified_into(of_ahead_cell, decoder.states[place], 0, grad_input=of_first_cell[step])
+                of_fed_all[number].addmm_(decode.step(number, of_shown, of_ahead_cell), weights.decoder)
+            first_hidden, first_cell = of_first_hidden[step], of_first_cell[step]
+            _rectified_into(of_fed_hidden[0], fed[step, 0, :, size:], 0, grad_input=first_hidden)
+            _rectified_into(of_ahead_cell, decoder_states[step, 0], 0, grad_input=first_cell)
             of_shown = of_hidden[step] + of_entering[:, features:]
-            of_shown.addmm_(of_first_hidden[step], weights.hidden)
-            of_cell.addmm_(of_first_cell[step], weights.cell)
-            encoder.retreat(step, step, of_shown, of_cell, scratch)
-            of_entering = encoder.gates[step] @ weights.encoder
-        of_encoder, of_decoder = encoder.tensors[0], decoder.tensors[0]
-        by_number = (steps, ahead, rows, -1)
-        later = of_inputs.view(by_number)[:, :-1]
+            of_shown.addmm_(first_hidden, weights.hidden)
+            of_cell.addmm_(first_cell, weights.cell)
+            of_entering = encoder.step(step, of_shown, of_cell) @ weights.encoder
+        later_inputs = of_inputs[:, 1:]
         of_weights = Weights(
             _product(of_encoder, entering[:-1]),
             _product(of_decoder, fed[:, :-1]),
             _total(of_decoder),
             _product(of_first_hidden, entering[1:, :, features:]),
             _total(of_first_hidden),
-            _product(of_first_cell, encoder.tensors[1][1:]),
+            _product(of_first_cell, encoder_states[1:]),
             _total(of_first_cell),
             _product(of_scores, seen),
             _total(of_scores),
-            _product(later, scores.view(by_number)[:, :-1]),
-            _total(later),
+            _product(later_inputs, scores.view(steps, ahead, rows, -1)[:, :-1]),
+            _total(later_inputs),
             _product(of_futures, fed[:, 1:, :, size:]),
             _total(of_futures),
         )
