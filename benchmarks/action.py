@@ -13,9 +13,9 @@
     segments    segment mAP of 42,400 detections and 3,358 instances at 5 thresholds, against a plain loop
 
 All by default. Small sizes (width 64 to 256, 1280 features), `--paper` the papers' (3072 features), which
-want a GPU, or few steps. One thread. The works of a line run in turns; figures are medians over the rounds of seconds of
-the processor (of the clock on a GPU and for the loader), ratios the medians of each round's ratio with their
-range.
+want a GPU, or windows of few steps. One thread. The works of a line run in turns; figures are medians over
+the rounds of seconds of the processor (of the clock on a GPU and for the loader), ratios the medians of each
+round's ratio with their range.
 """
 
 import argparse

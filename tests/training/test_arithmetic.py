@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from prolepsis.training import arithmetic
-from prolepsis.training.arithmetic import known_peak, matrix_rate, peak_rate
+from prolepsis.training.arithmetic import count_products, known_peak, matrix_rate, peak_rate
 
 CPU = torch.device("cpu")
 
@@ -108,3 +108,12 @@ def test_products_grow_while_there_is_time_and_the_best_rate_counts(
     assert matrix_rate(CPU, torch.float32) == rate
     assert machine.now == took
     matrix_rate.cache_clear()
+
+
+def test_products_are_counted_also_where_they_are_added_in_place() -> None:
+    left, right, total = torch.ones(4, 3), torch.ones(3, 5), torch.zeros(4, 5)
+    assert count_products(lambda: left @ right) == 2 * 4 * 3 * 5
+    assert count_products(lambda: total.addmm_(left, right)) == 2 * 4 * 3 * 5
+    queries = torch.ones(2, 3, 4, 8)
+    attend = torch.nn.functional.scaled_dot_product_attention
+    assert count_products(lambda: attend(queries, queries, queries)) == 2 * (2 * 2 * 3 * 4 * 4 * 8)

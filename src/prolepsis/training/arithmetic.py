@@ -106,12 +106,19 @@ def count_products(function: Callable[[], object]) -> float:
 
     What is compiled in it runs as it was written, since the counter does not see into compiled code.
     """
-    # torch's counter passes over attention on a CPU.
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    counter = FlopCounterMode(display=False, custom_mapping={attention: _attention_work})
+    # torch's counter passes over attention on a CPU, and products that are added in place.
+    passed_over = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_work,
+        torch.ops.aten.addmm_: _added_product_work,
+    }
+    counter = FlopCounterMode(display=False, custom_mapping=passed_over)
     with torch.compiler.set_stance("force_eager"), counter:
         function()
     return float(counter.get_total_flops())
+
+
+def _added_product_work(_: torch.Size, rows: torch.Size, columns: torch.Size, **options: object) -> int:
+    return 2 * rows.numel() * columns[-1]
 
 
 def _attention_work(query: torch.Size, key: torch.Size, *others: object, **options: object) -> int:
