@@ -142,7 +142,7 @@ def test_a_malformed_evaluation_set_leaves_the_vectors(
     sets = {"similarity": {**NO_SETS, "own": str(tmp_path / "pairs.tsv")}, "analogies": None}
     with pytest.raises(ProlepsisError, match="not a pair of words and a judgement") as caught:
         project.run("word2vec", params={"word2vec": {"evaluation": sets}})
-    assert str(caught.value.where).endswith("pairs.tsv, pair 1")
+    assert str(caught.value.where).endswith("pairs.tsv, line 1")
     assert len(project.load("word_vectors")) > 10
     assert not list(project.path.glob("data/**/word2vec/metrics.json"))
 

@@ -414,7 +414,7 @@ def test_a_run_that_does_not_learn_from_context_says_so_after_a_tenth_of_its_ste
         assert passed < 200
 
 
-@pytest.mark.parametrize("steps_before", [0, 150])
+@pytest.mark.parametrize("steps_before", [0, 400])
 def test_a_run_past_the_entropy_at_a_tenth_of_its_steps_is_not_warned_of(
     tmp_path: Path,
     write_shards: WriteShards,
@@ -442,8 +442,6 @@ def test_a_run_past_the_entropy_at_a_tenth_of_its_steps_is_not_warned_of(
     model = objective.build_model(config, counts)
     if steps_before:
         trained = pretrain(tokenizer, shards, objective, config, settings, steps_per_epoch=steps_before)
-        # That run has not learnt after a tenth of its own steps.
-        assert "After 15 steps" in caplog.text
         caplog.clear()
         model.load_state_dict(trained.model.weights, strict=False)
     task = PretrainingTask(
