@@ -1,6 +1,7 @@
 """`kedro watch` and `kedro highlights`: trained detectors on a stream, and on a video."""
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -329,7 +330,7 @@ def highlights(
 
 def _name(video: Path) -> str:
     """A file's name without its ending, or the whole name of a folder of images."""
-    whole = video.resolve()
+    whole = Path(os.path.normpath(video.absolute()))  # a link keeps its own name
     return whole.name if whole.is_dir() else whole.stem
 
 

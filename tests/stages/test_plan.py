@@ -107,6 +107,13 @@ def test_a_plugin_that_is_not_installed_is_told(mini: Any) -> None:
     assert "Did you mean 'mini_doubler'?" in problems_of(mini)
 
 
+def test_a_plugin_of_a_group_that_the_stage_does_not_name_is_none_of_its_business(mini: Any) -> None:
+    before = stage_of(mini, "train-total").files
+    more = "{plugin: mini_doubler}, {plugin: rnn}"
+    mini.replace("conf/base/parameters/train.yml", "{plugin: mini_doubler}", more)
+    assert stage_of(mini, "train-total").files == before
+
+
 def test_dataset_classes_of_the_package_are_dependencies_with_what_they_import(mini: Any) -> None:
     mini.write(
         f"src/{mini.package}/tables.py",
@@ -175,6 +182,7 @@ def test_interpolations_between_parameters_and_globals_are_followed(mini: Any) -
 
 def test_files_that_parameters_name_are_dependencies_here_or_under_dvc(mini: Any) -> None:
     named = "'${globals:data}/01_raw/questions.jsonl', ./more/answers.v2.csv"
+    named = f"{named}, data/06_models/mean.json, data/08_reporting/demo.json, {'n' * 300}/b.txt"
     others = (
         "in/out, gensim:data/words.tsv, https://host/file.txt, ../there/file.txt, words.tsv, books/moby.txt"
     )
@@ -188,6 +196,7 @@ def test_files_that_parameters_name_are_dependencies_here_or_under_dvc(mini: Any
     assert stage_of(mini, "train-mean").data == (
         "data/01_raw/questions.jsonl",
         "data/03_primary/numbers.json",
+        "data/08_reporting/demo.json",
         "more/answers.v2.csv",
     )
     assert stage_of(mini, "train-total").data == ("data/03_primary/numbers.json",)

@@ -149,6 +149,13 @@ def test_a_cut_begins_with_the_frame_on_show(tmp_path: Path) -> None:
     assert numbers(tmp_path / "cut.mp4") == [(0.0, 0), (1.0, 0), (2.0, 1), (7.0, 2), (9.0, 2)]
 
 
+@pytest.mark.parametrize("off", [1e-6, -1e-6, 1e-12, -1e-12])
+def test_spans_that_meet_frames_but_for_rounding_are_cut_there(tmp_path: Path, off: float) -> None:
+    film = grey_film(tmp_path / "film.mp4", 1.0)
+    cut_video(film, [(0.2 + off, 0.28 + off), (0.4 + off, 0.44 + off)], tmp_path / "cut.mp4")
+    assert [number for _, number in numbers(tmp_path / "cut.mp4")] == [5, 6, 10]
+
+
 def test_a_film_that_begins_late_is_cut_from_its_first_frame(tmp_path: Path) -> None:
     slow = grey_film(tmp_path / "film.mp4", 1.0)
     cut_video(slow, [(0.5, 0.6), (0.99, 3.0)], tmp_path / "cut.mp4")

@@ -51,20 +51,16 @@ class CodeFiles:
         known = self._with_imports(modules) - {plugins.__name__}  # which names all groups
         sources = [(self._project.path / self._file(module)).read_text("utf-8") for module in known]
         groups = [group for group in plugins.GROUPS if any(group in source for source in sources)]
-        known_names = {group: plugins.names(group) for group in groups}
         chosen = {name for name in _chosen(values) if "${" not in name}
-        for name in sorted(chosen) if groups else []:
-            if not any(name in names for names in known_names.values()):
-                everything = sorted({one for names in known_names.values() for one in names})
-                raise ProlepsisError(
-                    f"There is no plugin {name!r}.",
-                    where="parameters",
-                    remedy=plugins.offer(name, everything),
-                )
+        everything = sorted({name for group in plugins.GROUPS for name in plugins.names(group)})
+        for name in sorted(chosen.difference(everything)) if groups else []:
+            raise ProlepsisError(
+                f"There is no plugin {name!r}.", where="parameters", remedy=plugins.offer(name, everything)
+            )
         return {
             plugins.entry_point(group, name).module
-            for group, names in known_names.items()
-            for name in chosen.intersection(names)
+            for group in groups
+            for name in chosen.intersection(plugins.names(group))
         }
 
     def _data_files(self, module: str) -> set[str]:

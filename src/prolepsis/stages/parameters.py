@@ -2,14 +2,15 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
+from prolepsis.stages.graph import overlap
 from prolepsis.stages.project import ConfigFile, KedroProject
 from prolepsis.stages.tracked import tracking_file
 
 # No colon: that would be an address, or a file inside a package.
-_FILE = re.compile(r"[^:*?\n]{0,1000}/[^:*?/\n]{0,200}[^:*?/\n.]\.[A-Za-z]\w{0,20}")
+_FILE = re.compile(r"(?:[^:*?/\n]{0,255}/){1,12}[^:*?/\n]{0,200}[^:*?/\n.]\.[A-Za-z]\w{0,20}")
 _REFERENCE = re.compile(r"\$\{([\w.:-]+)")
 
 
@@ -70,11 +71,15 @@ def files_closed_to_experiments(project: KedroProject) -> list[str]:
     ]
 
 
-def files_named(project: KedroProject, parameters: set[str]) -> set[str]:
+def files_named(project: KedroProject, parameters: set[str], made: Collection[str]) -> set[str]:
     """The files inside the project which the values of parameters name, relative to it.
 
     What names a file is a text with a folder and an ending, such as `data/01_raw/evaluation/questions.jsonl`,
-    where there is such a file, or DVC tracks it, so that stages are the same before and after it is fetched.
+    where there is such a file, a stage makes it, or DVC tracks it, so that stages are the same before and
+    after it comes.
+
+    Args:
+        made: the paths that stages write.
     """
     leaves = (leaf for name in parameters for leaf in _leaves(project.parameters(name)))
     return {
@@ -82,7 +87,9 @@ def files_named(project: KedroProject, parameters: set[str]) -> set[str]:
         for leaf in leaves
         if isinstance(leaf, str) and _FILE.fullmatch(leaf)
         if (path := project.relative(leaf)) is not None
-        if (project.path / path).is_file() or tracking_file(project, path)
+        if any(overlap(path, one) for one in made)
+        or (project.path / path).is_file()
+        or tracking_file(project, path)
     }
 
 

@@ -64,7 +64,8 @@ class _Planner:
         self._check_boundaries(parts)
         left_out = self._provided_by_the_user(parts)
         kept = [part for part in parts if part.name not in left_out]
-        stages = in_order([self._stage(part) for part in kept])
+        made = {path for part in parts for path in self._paths(part.writes)}
+        stages = in_order([self._stage(part, made) for part in kept])
         by_name = {part.name: part for part in kept}
         stages = self._with_validation_results([(stage, by_name[stage.name]) for stage in stages])
         self._check_outputs(stages)
@@ -136,10 +137,14 @@ class _Planner:
     def _paths(self, names: frozenset[str]) -> list[str]:
         return sorted({path for name in names if (path := self._dataset(name).path) is not None})
 
-    def _stage(self, part: _Part) -> Stage:
+    def _stage(self, part: _Part, made: set[str]) -> Stage:
         datasets = [self._dataset(name) for name in sorted(part.reads | part.writes)]
-        written = {self._dataset(name).path for name in part.writes}
-        named = files_named(self._project, set(part.parameters))
+        written = self._paths(part.writes)
+        named = {
+            path
+            for path in files_named(self._project, set(part.parameters), made)
+            if not any(overlap(path, one) for one in written)
+        }
         files = self._code_files(part, datasets) | self._validator_files(part)
         files |= {file.path for data in datasets for file in self._project.catalog_files(data.name)}
         return Stage(

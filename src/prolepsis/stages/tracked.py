@@ -21,8 +21,8 @@ def tracking_file(project: KedroProject, path: str) -> str | None:
 
 def _targets(file: Path) -> list[Path]:
     content = _mapping(file)
-    base = file.parent / content.get("wdir", ".")
     try:
+        base = file.parent / content.get("wdir", ".")
         return [base / out["path"] for out in content.get("outs", [])]
     except (TypeError, KeyError) as error:
         raise _broken(file) from error
@@ -58,7 +58,7 @@ def endangered_data(project: KedroProject, graph: StageGraph) -> dict[str, list[
     a person put where a stage without any data to read (a demonstration, a download) would write its own.
     """
     lock = project.path / "dvc.lock"
-    recorded = _mapping(lock).get("stages", {}) if lock.is_file() else {}
+    recorded = (_mapping(lock).get("stages") or {}) if lock.is_file() else {}
     found = {
         stage.name: [output.path for output in stage.outputs if _has_content(project.path / output.path)]
         for stage in graph.stages

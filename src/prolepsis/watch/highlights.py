@@ -29,6 +29,7 @@ _CUT = "highlights.mp4"
 _PICTURES_IN_TIMELINE = 10
 _WIDTH = 480
 _CLOCK = Fraction(1, 90_000)
+_SHORTEST_S = 1e-3  # of a frame in the cut: where a span and a frame meet, they may differ by rounding
 _QUALITY = "20"  # x264's constant rate factor: hardly to be told from the original
 
 Float32s = NDArray[np.float32]
@@ -239,7 +240,7 @@ def _within(frames: VideoFrames, spans: Sequence[tuple[float, float]]) -> Iterat
         while left and left[0][0] < ends:
             start, end = left[0]
             first = max(begins, start)
-            if first < min(ends, end):
+            if min(ends, end) - first > _SHORTEST_S:
                 yield before + first - start, min(ends, end) - first, frame
             if ends < end:
                 break

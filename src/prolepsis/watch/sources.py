@@ -78,16 +78,19 @@ def open_source(text: str, model: WatchModel, opening: Opening) -> Source | Feat
 
 def check_video(path: Path) -> None:
     """Raises ProlepsisError where there is no video to be read to its end."""
-    if ":/" in str(path):  # which may hold a password
+    if path.exists():
+        return
+    if ":/" in str(path) and not str(path).startswith("file:"):  # an address, which may hold a password
         raise ProlepsisError(
             "A stream has no end: its best moments are found once it is a file.",
             where="VIDEO",
             remedy="Record it, and give the file.",
         )
-    if not path.exists():
-        raise ProlepsisError(
-            "There is no such video.", where=path, remedy="Give a video file, or a folder of numbered images."
-        )
+    raise ProlepsisError(
+        "There is no such video.",
+        where=path,
+        remedy="Give the path of a video file, or of a folder of numbered images.",
+    )
 
 
 def open_video(path: Path, model: WatchModel, opening: Opening) -> VideoFile:

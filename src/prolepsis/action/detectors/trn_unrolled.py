@@ -61,8 +61,8 @@ class _Cells:
     taken at once. There are more states than steps: a run of steps has one more, that before its first step.
 
     Args:
-        gates: `[N, B, 4H]`, summed but for what `advance` is preceded by; the first three go through the
-            sigmoid, the new values through tanh.
+        gates: `[N, B, 4H]`, at first the biases or the features' part, to which a step's product is added
+            before `advance`; that puts the first three through the sigmoid, the new values through tanh.
         states: of the cell, `[M, B, H]`.
         shown: tanh of the states after each step, `[N, B, H]`.
     """

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from prolepsis.errors import ProlepsisError
 from prolepsis.text.corpus.decoding import (
     BLOCK_BYTES,
     DEFAULT_DECODING,
@@ -86,7 +87,12 @@ def find_files(
     passed_over: dict[str, str] = {}
 
     def refused(error: OSError) -> None:
-        closed = _describe(Path(error.filename), folder, decoding)
+        path = Path(error.filename)
+        if path == folder:
+            raise ProlepsisError(f"The corpus folder cannot be read: {error.strerror}.", where=folder)
+        if _matches_one((*path.relative_to(folder).parts, "*"), exclude):
+            return
+        closed = _describe(path, folder, decoding)
         passed_over[closed.name] = f"The folder cannot be read: {error.strerror}"
 
     for path in sorted(_walk(folder, refused), key=lambda path: path.relative_to(folder).parts):
