@@ -175,8 +175,8 @@ def _watch(
                 if page:
                     page.hub.show(moment)
         if page and not running.stopped:
-            click.echo("The source has ended. Ctrl-C closes the page.", err=True)
             with suppress(KeyboardInterrupt):
+                click.echo("The source has ended. Ctrl-C closes the page.", err=True)
                 threading.Event().wait()
 
 
